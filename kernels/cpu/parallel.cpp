@@ -1,0 +1,221 @@
+#include "tflbp/parallel.h"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <thread>
+#include <vector>
+
+#ifdef _WIN32
+#include <malloc.h>
+#else
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#endif
+
+namespace tflbp {
+namespace {
+
+inline void pause_cpu() {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+// Long enough to catch the next kernel of a training step, short enough not to be seen by a neighbour.
+constexpr auto kSpin = std::chrono::microseconds(40);
+
+class Pool {
+  public:
+    explicit Pool(int threads) : threads_(threads) {}
+
+    int threads() const { return threads_.load(std::memory_order_relaxed); }
+
+    void resize(int threads) {
+        std::lock_guard<std::mutex> one(submit_);
+        stop_workers();
+        threads_.store(threads, std::memory_order_relaxed);
+    }
+
+    void run(int64_t jobs, void (*fn)(void*, int64_t), void* ctx) {
+        std::unique_lock<std::mutex> one(submit_, std::defer_lock);
+        if (threads() == 1 || inside_job || !one.try_lock()) {
+            for (int64_t i = 0; i < jobs; ++i) fn(ctx, i);
+            return;
+        }
+        start_workers();
+        fn_ = fn, ctx_ = ctx, jobs_ = jobs;
+        next_.store(0, std::memory_order_relaxed);
+        open_.store(true);                          // publishes the four above
+        epoch_.fetch_add(1);
+        wake(jobs - 1);
+        inside_job = true;
+        claim();
+        inside_job = false;
+        // A worker enters by `inside_ + 1`, then looks at `open_`; the caller clears `open_`, then looks at
+        // `inside_`. Both sequentially consistent: a late worker either is seen here or leaves untouched.
+        open_.store(false);
+        for (int spins = 0; inside_.load() != 0; ++spins) {
+            if (spins < 4000) pause_cpu();
+            else std::this_thread::yield();         // the worker may be off its core
+        }
+    }
+
+  private:
+    void claim() {
+        for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < jobs_;) fn_(ctx_, i);
+    }
+
+    void wake(int64_t wanted) {
+        if (sleepers_.load() == 0) return;
+        std::lock_guard<std::mutex> hold(sleep_);
+        if (wanted >= threads() - 1) wake_.notify_all();
+        else for (int64_t i = 0; i < wanted; ++i) wake_.notify_one();
+    }
+
+    void work() {
+        inside_job = true;                          // a kernel called from a job runs serially
+        uint64_t seen = 0;
+        while (wait_for_work(&seen)) {
+            inside_.fetch_add(1);
+            if (open_.load()) claim();
+            inside_.fetch_sub(1);
+        }
+    }
+
+    bool wait_for_work(uint64_t* seen) {
+        const auto until = std::chrono::steady_clock::now() + kSpin;
+        while (epoch_.load() == *seen) {
+            for (int i = 0; i < 64 && epoch_.load(std::memory_order_relaxed) == *seen; ++i) pause_cpu();
+            if (std::chrono::steady_clock::now() < until) continue;
+            std::unique_lock<std::mutex> hold(sleep_);
+            sleepers_.fetch_add(1);
+            wake_.wait(hold, [&] { return epoch_.load() != *seen; });
+            sleepers_.fetch_sub(1);
+        }
+        *seen = epoch_.load();
+        return !stop_.load();
+    }
+
+    void start_workers() {
+        if (!workers_.empty()) return;
+#ifndef _WIN32
+        sigset_t all, before;                       // signals belong to the interpreter's threads
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+#endif
+        try {
+            for (int i = 1; i < threads(); ++i) workers_.emplace_back(&Pool::work, this);
+        } catch (const std::exception&) {           // no more threads to be had: the ones there are do the work
+        }
+#ifndef _WIN32
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+#endif
+    }
+
+    void stop_workers() {
+        if (workers_.empty()) return;
+        stop_.store(true);
+        epoch_.fetch_add(1);
+        {
+            std::lock_guard<std::mutex> hold(sleep_);
+            wake_.notify_all();
+        }
+        for (auto& worker : workers_) worker.join();
+        workers_.clear();
+        stop_.store(false);
+    }
+
+    std::mutex submit_;
+    std::atomic<int> threads_;
+    std::vector<std::thread> workers_;
+
+    void (*fn_)(void*, int64_t) = nullptr;
+    void* ctx_ = nullptr;
+    int64_t jobs_ = 0;
+    // Each on its own cache line: every claim writes next_, every spinning worker reads epoch_.
+    alignas(64) std::atomic<int64_t> next_{0};
+    alignas(64) std::atomic<uint64_t> epoch_{0};
+    alignas(64) std::atomic<int> inside_{0};
+    alignas(64) std::atomic<bool> open_{false};
+    std::atomic<bool> stop_{false};
+    std::atomic<int> sleepers_{0};
+    std::mutex sleep_;
+    std::condition_variable wake_;
+
+    static thread_local bool inside_job;
+};
+
+thread_local bool Pool::inside_job = false;
+
+int cores() {
+#ifdef __linux__
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+    const int n = static_cast<int>(std::thread::hardware_concurrency());
+    return n > 0 ? n : 1;
+}
+
+// Never destroyed: a worker may still be waiting on it while the process exits.
+alignas(64) unsigned char storage[sizeof(Pool)];
+Pool* const pool = [] {
+#ifndef _WIN32
+    // The child of a fork has no workers and perhaps locked mutexes: it starts afresh, the old object is left as is.
+    pthread_atfork(nullptr, nullptr, [] { new (storage) Pool(reinterpret_cast<Pool*>(storage)->threads()); });
+#endif
+    return new (storage) Pool(cores());
+}();
+
+void* aligned(size_t bytes) {
+#ifdef _WIN32
+    return _aligned_malloc(bytes, 64);
+#else
+    void* p = nullptr;
+    return posix_memalign(&p, 64, bytes) == 0 ? p : nullptr;
+#endif
+}
+
+void release(void* p) {
+#ifdef _WIN32
+    _aligned_free(p);
+#else
+    free(p);
+#endif
+}
+
+struct Scratch {
+    void* block[4] = {};
+    size_t size[4] = {};
+    ~Scratch() {
+        for (void* p : block) release(p);
+    }
+};
+
+}  // namespace
+
+int num_threads() { return pool->threads(); }
+
+void set_num_threads(int n) { pool->resize(n < 1 ? cores() : n); }
+
+void parallel_jobs(int64_t jobs, void (*fn)(void*, int64_t), void* ctx) { pool->run(jobs, fn, ctx); }
+
+void* scratch(int slot, size_t bytes) {
+    thread_local Scratch mine;
+    if (mine.size[slot] < bytes) {
+        release(mine.block[slot]);
+        mine.size[slot] = 0;
+        const size_t rounded = (bytes + 4095) / 4096 * 4096;
+        mine.block[slot] = aligned(rounded);
+        if (mine.block[slot]) mine.size[slot] = rounded;
+    }
+    return mine.block[slot];
+}
+
+}  // namespace tflbp

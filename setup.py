@@ -1,0 +1,140 @@
+"""The C++ extension, and nothing else: metadata is in pyproject.toml.
+
+`kernels/cpu/*_isa.cpp` is compiled once per instruction-set level, everything else once, so the library is portable and
+still fast. Without a compiler the install succeeds and the package runs on its NumPy reference; TFLBP_BUILD=require (or
+TFLBP_KERNELS=native) makes that an error.
+"""
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).resolve().parent
+KERNELS = ROOT / "kernels"
+LEVELS = {
+    "baseline": [],
+    "avx2": ["-march=x86-64-v3"],
+    "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+}
+COMMON = ["-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections", "-pthread"]
+# Loops vectorise without errno and trap semantics; NaN, infinity and signed zero keep their meaning (no -ffast-math).
+# -fopenmp-simd takes `#pragma omp simd` as a hint and needs no OpenMP run time.
+MATH = ["-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+
+
+def version():
+    for line in (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines():
+        if line.startswith("version"):
+            return line.split('"')[1]
+    return "0"
+
+
+class Build(build_ext):
+    """Compiles the translation units side by side, recompiles only what changed, replaces the library in one move."""
+
+    def run(self):
+        try:
+            super().run()
+        except Exception as error:
+            required = (os.environ.get("TFLBP_BUILD") == "require" or os.environ.get("TFLBP_KERNELS") == "native")
+            if required:
+                raise
+            cause = " ".join(str(error).split())[:200] or type(error).__name__
+            print(
+                f"tensorflowlite_bp: compiled kernels were not built ({cause}); the NumPy reference is used. "
+                "Install a C++17 compiler (e.g. apt install g++) and reinstall for full speed.",
+                file=sys.stderr,
+            )
+
+    def build_extension(self, ext):
+        import numpy
+        import pybind11
+
+        unix = self.compiler.compiler_type == "unix"
+        include = [str(KERNELS / "include"), str(KERNELS), pybind11.get_include(), numpy.get_include()]
+        levels = self._levels() if unix else ["baseline"]
+        common, math = (COMMON, MATH) if unix else (["/std:c++17", "/O2", "/EHsc"], [])
+        macros = [("TFLBP_X86_LEVELS", None)] if len(levels) > 1 else []
+        if (KERNELS / "bindings" / "bind_linear.cpp").exists():
+            macros.append(("TFLBP_HAVE_LINEAR", None))
+        told = [
+            ("TFLBP_VERSION", f'"{version()}"'),
+            ("TFLBP_BUILD_FLAGS", f'"{" ".join(common + math)}; levels {" ".join(levels)}"'),
+        ]
+        jobs = []  # (source, folder of the object, flags, macros); the longest first
+        for source in sorted(KERNELS.glob("cpu/*_isa.cpp")):
+            for level in reversed(levels):
+                jobs.append((source, level, common + math + LEVELS[level], [*macros, ("TFLBP_ISA", level)]))
+        plain = [*KERNELS.glob("cpu/*.cpp"), *KERNELS.glob("bindings/*.cpp")]
+        for source in sorted(s for s in plain if not s.stem.endswith("_isa")):
+            jobs.append((source, "any", common, macros + (told if source.name == "bind.cpp" else [])))
+
+        headers = [*KERNELS.rglob("*.h"), *KERNELS.rglob("*.inc"), ROOT / "setup.py"]
+        newest_header = max(h.stat().st_mtime for h in headers)
+
+        def compile_one(job):
+            source, folder, flags, defines = job
+            out = Path(self.build_temp) / folder
+            relative = os.path.relpath(source, ROOT)
+            made = Path(self.compiler.object_filenames([relative], output_dir=str(out))[0])
+            if not self.force and made.exists() and made.stat().st_mtime > max(newest_header, source.stat().st_mtime):
+                return str(made)
+            made.parent.mkdir(parents=True, exist_ok=True)
+            self.compiler.compile(
+                [relative], output_dir=str(out), macros=defines, include_dirs=include, extra_postargs=flags
+            )
+            return str(made)
+
+        workers = self.parallel if isinstance(self.parallel, int) and self.parallel > 0 else os.cpu_count() or 1
+        os.chdir(ROOT)
+        with ThreadPoolExecutor(min(workers, 8)) as pool:
+            objects = list(pool.map(compile_one, jobs))
+
+        target = Path(self.get_ext_fullpath(ext.name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        link = []
+        if unix:
+            link = ["-pthread", "-Wl,-dead_strip"] if sys.platform == "darwin" else ["-pthread", "-Wl,--gc-sections", "-s"]
+        fresh = target.with_name(f".{os.getpid()}-{target.name}")
+        self.compiler.link_shared_object(
+            objects, str(fresh), extra_postargs=link, export_symbols=self.get_export_symbols(ext), target_lang="c++"
+        )
+        os.replace(fresh, target)
+
+    def copy_extensions_to_source(self):
+        """Like the original, but in one move: a running process keeps its old library, a new one never sees half a file."""
+        for ext in self.extensions:
+            built = Path(self.build_lib) / self.get_ext_filename(self.get_ext_fullname(ext.name))
+            if not built.exists():
+                continue
+            target = ROOT / self.get_ext_filename(self.get_ext_fullname(ext.name))
+            fresh = target.with_name(f".{os.getpid()}-{target.name}")
+            shutil.copyfile(built, fresh)
+            os.replace(fresh, target)
+
+    def _levels(self):
+        """The instruction-set levels that this compiler and this platform can build."""
+        if sys.platform == "darwin" or platform.machine().lower() not in ("x86_64", "amd64"):
+            return ["baseline"]
+        with tempfile.TemporaryDirectory() as folder:
+            probe = Path(folder) / "probe.cpp"
+            probe.write_text("int main() { return __builtin_cpu_supports(\"avx512f\"); }\n")
+            try:
+                for flags in LEVELS.values():
+                    self.compiler.compile([str(probe)], output_dir=folder, extra_postargs=flags)
+            except Exception:
+                return ["baseline"]
+        return list(LEVELS)
+
+
+setup(
+    ext_modules=[Extension("tensorflowlite_bp._native", sources=["kernels/bindings/bind.cpp"], language="c++")],
+    cmdclass={"build_ext": Build},
+)
