@@ -6,6 +6,7 @@
 
 namespace tflbp {
 
+void bind_loss(py::module_& m);
 #ifdef TFLBP_HAVE_LINEAR
 void bind_linear(py::module_& m);
 #endif
@@ -52,6 +53,7 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
     if (import_numpy() != 0) throw pybind11::error_already_set();
     m.doc() = "Compiled kernels. A function gives None when its input is not for it; the caller then runs the reference.";
     tflbp::bind_runtime(m);
+    tflbp::bind_loss(m);
 #ifdef TFLBP_HAVE_LINEAR
     tflbp::bind_linear(m);
 #endif
