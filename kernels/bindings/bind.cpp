@@ -7,6 +7,9 @@
 namespace tflbp {
 
 void bind_loss(py::module_& m);
+void bind_norm(py::module_& m);
+void bind_optimizer(py::module_& m);
+void bind_random(py::module_& m);
 #ifdef TFLBP_HAVE_LINEAR
 void bind_linear(py::module_& m);
 #endif
@@ -54,6 +57,9 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
     m.doc() = "Compiled kernels. A function gives None when its input is not for it; the caller then runs the reference.";
     tflbp::bind_runtime(m);
     tflbp::bind_loss(m);
+    tflbp::bind_norm(m);
+    tflbp::bind_optimizer(m);
+    tflbp::bind_random(m);
 #ifdef TFLBP_HAVE_LINEAR
     tflbp::bind_linear(m);
 #endif
