@@ -6,6 +6,7 @@
 
 namespace tflbp {
 
+void bind_allocator(py::module_& m);
 void bind_loss(py::module_& m);
 void bind_norm(py::module_& m);
 void bind_optimizer(py::module_& m);
@@ -56,6 +57,7 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
     if (import_numpy() != 0) throw pybind11::error_already_set();
     m.doc() = "Compiled kernels. A function gives None when its input is not for it; the caller then runs the reference.";
     tflbp::bind_runtime(m);
+    tflbp::bind_allocator(m);
     tflbp::bind_loss(m);
     tflbp::bind_norm(m);
     tflbp::bind_optimizer(m);

@@ -1,0 +1,54 @@
+// The caching allocator as NumPy's data allocator (NEP 49).
+//
+// NumPy keeps the handler with each array, so arrays outlive both calls below. The current handler is a context variable:
+// threads start with NumPy's default and may call install_allocator themselves; the cache is one for all.
+#include "arrays.h"
+#include "tflbp/allocator.h"
+
+namespace tflbp {
+namespace {
+
+PyDataMem_Handler handler = {"tflbp_cache",
+                             1,
+                             {nullptr, [](void*, size_t n) { return cache_malloc(n); },
+                              [](void*, size_t count, size_t size) { return cache_calloc(count, size); },
+                              [](void*, void* p, size_t n) { return cache_realloc(p, n); },
+                              [](void*, void* p, size_t n) { cache_free(p, n); }}};
+
+void set_handler(PyObject* capsule) {       // null: NumPy's default
+    PyObject* before = PyDataMem_SetHandler(capsule);
+    if (!before) throw py::error_already_set();
+    Py_DECREF(before);
+}
+
+void install_allocator(py::handle cap_bytes) {
+    if (!cache_available()) return;
+    cache_set_cap(cap_bytes.is_none() ? cache_default_cap() : cap_bytes.cast<uint64_t>());
+    py::capsule capsule(&handler, "mem_handler");
+    set_handler(capsule.ptr());
+}
+
+py::dict allocator_stats() {
+    const AllocatorStats s = cache_stats();
+    py::object current = py::reinterpret_steal<py::object>(PyDataMem_GetHandler());
+    if (!current) throw py::error_already_set();
+    py::dict d;
+    d["installed"] = PyCapsule_GetPointer(current.ptr(), "mem_handler") == &handler;
+    d["hits"] = s.hits, d["misses"] = s.misses;
+    d["cached_bytes"] = s.cached_bytes, d["live_bytes"] = s.live_bytes, d["peak_bytes"] = s.peak_bytes;
+    d["cap_bytes"] = s.cap_bytes;
+    return d;
+}
+
+}  // namespace
+
+void bind_allocator(py::module_& m) {
+    m.def("install_allocator", &install_allocator, py::arg("cap_bytes") = py::none(),
+          "Keep freed array memory, at most cap_bytes of it (None: a quarter of the memory, at most 4 GiB).");
+    m.def("uninstall_allocator", [] { set_handler(nullptr); }, "Back to NumPy's allocator; living arrays are not touched.");
+    m.def("trim_allocator", &cache_trim, "Give the kept memory back to the system; returns its bytes.");
+    m.def("allocator_stats", &allocator_stats);
+    m.def("reset_peak", &cache_reset_peak);
+}
+
+}  // namespace tflbp
