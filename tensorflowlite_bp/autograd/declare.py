@@ -1,0 +1,89 @@
+"""The three ways to declare an op. Each gives its public function.
+
+    multiply = binary("multiply", vjp=(rule_x, rule_y), saves=("x", "y"))       two tensors, broadcasting
+    exp = unary("exp", vjp=rule, saves=("out",))                                one tensor
+    @operation(vjp=(rule,), saves=("x.shape",), linear="joint")                 anything with parameters
+    def sum(x, axis=None, keepdims=False):
+        return (x,), {"axis": axis, "keepdims": keepdims}                       (tensors, parameters of forward and rules)
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from .op import Op, public
+from .record import agree_all, apply1, apply2, applyn, lift
+from .tensor import Tensor
+
+
+def unary(
+    name: str,
+    vjp: Callable,
+    saves: tuple[str, ...] = (),
+    *,
+    doc: str | None = None,
+    domain: tuple[float, float] | None = None,
+    real_result: bool = False,
+    **more: Any,
+) -> Callable[[Any], Tensor]:
+    """An element-wise op of one tensor. real_result: complex in, real out (the tangent is then the rule's real part)."""
+    if real_result:
+        more["jvp"] = lambda F, ts, out, x: F.real(vjp(F, ts[0], out, x)) if ts[0].dtype.kind == "c" else vjp(F, ts[0], out, x)
+    op = Op(name, vjp=(vjp,), saves=saves, elementwise=True, domain=domain, **more)
+
+    def call(x: Any, /) -> Tensor:
+        return apply1(op, x if isinstance(x, Tensor) else lift(x))
+
+    return public(op, call, doc)
+
+
+def binary(
+    name: str,
+    vjp: tuple[Callable, Callable],
+    saves: tuple[str, ...] = (),
+    *,
+    doc: str | None = None,
+    domain: tuple[float, float] | None = None,
+    elementwise: bool = True,
+    promotes: bool = True,
+    **more: Any,
+) -> Callable[[Any, Any], Tensor]:
+    """An op of two tensors that broadcasts; operands of different dtypes are brought to their common one first."""
+    op = Op(name, vjp=vjp, saves=saves, elementwise=elementwise, broadcasts=True, promotes=promotes, domain=domain, **more)
+
+    def call(x1: Any, x2: Any, /) -> Tensor:
+        return apply2(op, *pair(x1, x2))
+
+    return public(op, call, doc)
+
+
+def pair(x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
+    """Two operands as Tensors; a Python number takes the other's dtype."""
+    if isinstance(x1, Tensor):
+        return x1, x2 if isinstance(x2, Tensor) else lift(x2, x1)
+    if isinstance(x2, Tensor):
+        return lift(x1, x2), x2
+    if hasattr(x1, "dtype"):
+        x1 = lift(x1)
+        return x1, lift(x2, x1)
+    x2 = lift(x2)
+    return lift(x1, x2), x2
+
+
+def operation(
+    *, vjp: tuple[Callable, ...] = (), saves: tuple[str, ...] = (), promotes: bool = False, **more: Any
+) -> Callable[[Callable], Callable[..., Tensor]]:
+    """An op with parameters. The decorated function gives (tensors, parameters); its docstring is the op's."""
+
+    def declare(arguments: Callable[..., tuple[tuple, dict[str, Any]]]) -> Callable[..., Tensor]:
+        op = Op(arguments.__name__.strip("_"), vjp=vjp, saves=saves, **more)
+
+        @functools.wraps(arguments)
+        def call(*args: Any, **kwargs: Any) -> Tensor:
+            tensors, params = arguments(*args, **kwargs)
+            lifted = [t if isinstance(t, Tensor) else lift(t) for t in tensors]
+            return applyn(op, agree_all(lifted) if promotes else tuple(lifted), params)
+
+        return public(op, call)
+
+    return declare

@@ -1,0 +1,459 @@
+"""Walking the tape: cotangents backwards, tangents forwards.
+
+`_run_raw` is the ordinary backward: raw arrays, every leaf wanted, nothing decided per node. `pull` is the general one: chosen
+targets, gradients recorded in their turn. Both use the same rules; only the namespace `F` they hand them differs.
+
+A recorded gradient needs no second set of rules: with F the ops and the arguments wrapped as Tensors at their nodes,
+running a rule builds a graph, which is differentiated like any other. Hence any order.
+"""
+
+import sys
+import threading
+import weakref
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..backend import by_type
+from ..errors import GradientError, message
+from .modes import enable_grad, no_grad, recording
+from .node import Leaf, Node, Parts, by_seq, next_seq
+from .op import Op, Spec, graph
+from .record import applyn
+from .tensor import Tensor, to_array, wrap
+
+_accumulate = threading.Lock()  # `leaf.grad = leaf.grad + g` by two threads at once
+
+
+# ------------------------------------------------------------------ the backward of a loss
+def backward(tensor: Tensor, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False) -> None:
+    """Differentiate with respect to every leaf that requires grad, and add the results into their `.grad`.
+
+    gradient: the cotangent, of this tensor's shape; may be left out for a tensor of one element (then 1).
+    retain_graph: keep the saved arrays for a second backward. create_graph: record the backward itself.
+    Raises GradientError when nothing here requires grad, or when an earlier backward freed the graph.
+    """
+    root = tensor.node
+    if root is None:
+        _raise_constant(tensor)
+    g = _seed(tensor, gradient)
+    if create_graph:
+        order = _order([root])
+        leaves = [n for n in order if type(n) is Leaf]
+        with enable_grad():
+            grads = pull([root], [g], leaves, create_graph=True)
+        for leaf, i in zip(leaves, grads, strict=True):
+            if i is not None:
+                leaf.grad = i if leaf.grad is None else leaf.grad + i
+        return
+    found = _run_raw(root, g.data, retain_graph)
+    with _accumulate:
+        for leaf, i in found:
+            if leaf.grad is not None:
+                with no_grad():
+                    leaf.grad = leaf.grad + wrap(i)
+            else:
+                if isinstance(i, np.generic):
+                    i = np.asarray(i)
+                # a rule may hand on what others hold too (g itself, a saved array, a view): the leaf gets its own
+                if i.base is not None or sys.getrefcount(i) > _SOLE_IN_FOUND:
+                    i = i.copy()
+                leaf.grad = wrap(i)
+
+
+def _order(roots: list[Any]) -> list[Any]:
+    """Every node the roots depend on, newest first."""
+    seen = set(roots)
+    stack = list(seen)
+    pop, push, see = stack.pop, stack.append, seen.add
+    while stack:
+        n = pop()
+        if type(n) is Node:
+            p = n.p0
+            if p is not None and p not in seen:
+                see(p)
+                push(p)
+            p = n.p1
+            if p is not None and p not in seen:
+                see(p)
+                push(p)
+        else:
+            for p in n.parents:
+                if p is not None and p not in seen:
+                    see(p)
+                    push(p)
+    return sorted(seen, key=by_seq, reverse=True)
+
+
+def _run_raw(root: Any, g: Any, retain: bool) -> list[tuple[Leaf, Any]]:
+    """The hot loop. Gradients wait in a dict, not in the nodes, so that two threads may walk one graph."""
+    order = _order([root])
+    if overwritten:
+        _check_overwritten(order)
+    grads: dict[Any, Any] = {root: g}
+    get, take = grads.get, grads.pop
+    found: list[tuple[Leaf, Any]] = []
+    kind: Any = None
+    F: Any = None
+    for n in order:
+        g = take(n, None)
+        cls = type(n)
+        if cls is Node:
+            if g is None:
+                continue
+            if type(g) is not kind:
+                kind = type(g)
+                F = by_type[kind]
+            op = n.op
+            v = op.v1
+            p = n.p0
+            if v is None:
+                i = op.v0(F, g, n.out, n.x0)
+                r = get(p)
+                grads[p] = i if r is None else r + i
+            else:
+                x = n.x0
+                y = n.x1
+                a = n.out
+                b = op.broadcasts
+                if p is not None:
+                    i = op.v0(F, g, a, x, y)
+                    if b and n.shape != p.shape:
+                        i = F.sum_to(i, shape=p.shape)
+                    r = get(p)
+                    grads[p] = i if r is None else r + i
+                p = n.p1
+                if p is not None:
+                    i = v(F, g, a, x, y)
+                    if b and n.shape != p.shape:
+                        i = F.sum_to(i, shape=p.shape)
+                    r = get(p)
+                    grads[p] = i if r is None else r + i
+            if not retain:
+                n.op = FREED
+                n.x0 = n.x1 = n.out = n.p0 = n.p1 = None
+        elif cls is Leaf:
+            if g is not None:
+                found.append((n, g))
+        elif g is not None:
+            needs = tuple([p is not None for p in n.parents])
+            for p, i in zip(n.parents, _pull_raw(n, g, needs), strict=True):
+                if p is not None and i is not None:
+                    r = get(p)
+                    grads[p] = i if r is None else r + i
+            if not retain:
+                n.free(FREED)
+    return found
+
+
+def _pull_raw(n: Any, g: Any, needs: tuple[bool, ...]) -> list[Any]:
+    """One node's cotangents on raw arrays, with broadcasting undone; None where not needed."""
+    op: Op = n.op
+    F = _library(g)
+    if op.vjp_all is not None:
+        return _unbroadcast(F, n, op.vjp_all(F, g, n.out, needs, *n.saved, **n.params))
+    if not op.vjp:  # a function that exists only as a composition
+        with enable_grad():
+            inner = [wrap(x, Leaf(x.shape, x.dtype) if need else None) for x, need in zip(n.saved, needs, strict=True)]
+            out = op.reference(*inner, **n.params)  # type: ignore[misc]
+        grads = _pull_tensors(out, [t.node for t in inner], g)
+        return [None if i is None else i.data for i in grads]
+    out, saved, params = n.out, n.saved, n.params
+    return _unbroadcast(F, n, [op.vjp[k](F, g, out, *saved, **params) if need else None for k, need in enumerate(needs)])
+
+
+def _unbroadcast(F: Any, n: Any, pulled: list[Any]) -> list[Any]:
+    """Sum each cotangent over the axes along which its argument was broadcast."""
+    if not n.op.broadcasts:
+        return pulled
+    return [
+        i if i is None or i.shape == p.shape else F.sum_to(i, shape=p.shape) for i, p in zip(pulled, n.parents, strict=True)
+    ]
+
+
+# ------------------------------------------------------------------ the general walk
+def pull(roots: list[Any], gs: list[Any], targets: list[Any], *, create_graph: bool | None = None, retain: bool = True) -> list[Any]:
+    """Cotangents of `targets` (nodes), given cotangents `gs` (Tensors) of `roots` (nodes); None where nothing flows.
+
+    The walk stops at the targets: they are partial derivatives with the other targets held. create_graph=None records the
+    gradients exactly if something else that records (an outer differentiation) has a part in them.
+    """
+    order, needed, outer = _slice(roots, targets)
+    if create_graph is None:
+        create_graph = recording() and (outer or any(g.node is not None for g in gs))
+    if overwritten:
+        _check_overwritten(order)
+    wanted = set(targets)
+    grads: dict[Any, Any] = {}
+    for root, g in zip(roots, gs, strict=True):
+        if root in needed:
+            g = g if create_graph else g.data
+            grads[root] = g if root not in grads else grads[root] + g
+    with enable_grad() if create_graph else no_grad():
+        for n in order:
+            if n in wanted or n not in grads:
+                continue
+            g = grads.pop(n)
+            parents = n.parents
+            needs = tuple([p in needed for p in parents])
+            pulled = _pull_graph(n, g, needs, _arguments(n), n) if create_graph else _pull_raw(n, g, needs)
+            for p, need, i in zip(parents, needs, pulled, strict=True):
+                if need and i is not None:
+                    grads[p] = i if p not in grads else grads[p] + i
+            if not retain and not create_graph:
+                n.free(FREED)
+    out = [grads.get(t) for t in targets]
+    return out if create_graph else [_wrap_raw(g) for g in out]
+
+
+def _slice(roots: list[Any], targets: list[Any]) -> tuple[list[Any], set[Any], bool]:
+    """The nodes on a path from a target to a root, newest first; and whether other recording tensors feed into them."""
+    wanted = set(targets)
+    seen = {n for n in roots if n is not None}
+    stack = list(seen)
+    while stack:
+        n = stack.pop()
+        if n in wanted:
+            continue
+        for p in n.parents:
+            if p is not None and p not in seen:
+                seen.add(p)
+                stack.append(p)
+    needed: set[Any] = set()
+    outer = False
+    for n in sorted(seen, key=by_seq):
+        if n in wanted:
+            needed.add(n)
+            outer = outer or any(p is not None for p in n.parents)
+            continue
+        if any(p in needed for p in n.parents):
+            needed.add(n)
+            outer = outer or any(p is not None and p not in needed for p in n.parents)
+        elif n.op is FREED:
+            _raise_freed()
+    return sorted(needed, key=by_seq, reverse=True), needed, outer
+
+
+def _arguments(n: Any) -> list[Any]:
+    """What a node saved, back in the graph: each array a Tensor at its parent, so that derivatives flow on into it."""
+    return [x if x is None or type(x) is Spec else wrap(x, p) for x, p in zip(n.saved, n.parents, strict=True)]
+
+
+def _pull_graph(n: Any, g: Tensor, needs: tuple[bool, ...], args: list[Any], at: Any) -> list[Any]:
+    """One node's cotangents as Tensors, recorded. `at`: the node that stands for its result (None: a constant)."""
+    op: Op = n.op
+    if op.reference is not None:
+        return _pull_reference(n, op, args, g, needs)
+    out = None if n.out is None else n.out if op.aux else wrap(n.out, at)
+    if op.vjp_all is not None:
+        return _unbroadcast(graph, n, op.vjp_all(graph, g, out, needs, *args, **n.params))
+    params = n.params
+    return _unbroadcast(graph, n, [op.vjp[k](graph, g, out, *args, **params) if need else None for k, need in enumerate(needs)])
+
+
+def _pull_reference(n: Any, op: Op, args: list[Any], g: Tensor, needs: tuple[bool, ...]) -> list[Any]:
+    """A fused op has no differentiable kernel: run its composition again, recorded, and differentiate that."""
+    inner = [isolate(a) if need else a for a, need in zip(args, needs, strict=True)]
+    out = op.reference(*inner, **n.params)  # type: ignore[misc]
+    targets = [a.node for a, need in zip(inner, needs, strict=True) if need]
+    grads = iter(pull([out.node], [g], targets, create_graph=True))
+    return [next(grads) if need else None for need in needs]
+
+
+def _pull_tensors(out: Tensor, nodes: list[Any], g: Any) -> list[Any]:
+    targets = [n for n in nodes if n is not None]
+    grads = iter(pull([out.node], [wrap(g)], targets, create_graph=False))
+    return [None if n is None else next(grads) for n in nodes]
+
+
+# ------------------------------------------------------------------ tangents
+def push(roots: list[Any], sources: list[Any], tangents: list[Tensor]) -> list[Any]:
+    """Tangents (Tensors) of `roots`, given those of `sources` (nodes): the tape walked forwards; None where nothing flows."""
+    order, needed, outer = _slice([r for r in roots if r is not None], sources)
+    record = recording() and (outer or any(t.node is not None for t in tangents))
+    moved: dict[Any, Any] = {s: t if record else t.data for s, t in zip(sources, tangents, strict=True)}
+    with enable_grad() if record else no_grad():
+        for n in reversed(order):
+            if n in moved:
+                continue
+            ts = [moved.get(p) for p in n.parents]
+            if any(t is not None for t in ts):
+                t = _push_node(n, ts, record)
+                if t is not None:
+                    moved[n] = t
+    out = [moved.get(r) for r in roots]
+    return out if record else [_wrap_raw(t) for t in out]
+
+
+def _push_node(n: Any, ts: list[Any], record: bool) -> Any:
+    """The tangent of one node's result."""
+    op: Op = n.op
+    F = graph if record else _library(next(t for t in ts if t is not None))
+    args = _arguments(n) if record else n.saved
+    if op.linear == "joint":
+        some = next(t for t in ts if t is not None)
+        full = [F.zeros(x.shape, some.dtype) if t is None else t for t, x in zip(ts, n.saved, strict=True)]
+        return _run(op, full, n.params, record)
+    total = None
+    if op.linear == "each":
+        for k, t in enumerate(ts):
+            if t is not None:
+                part = _run(op, [t if j == k else a for j, a in enumerate(args)], n.params, record)
+                total = part if total is None else total + part
+        return total
+    out = None if n.out is None or op.aux else wrap(n.out, n) if record else n.out
+    if op.jvp is not None:
+        return op.jvp(F, ts, out, *args, **n.params)
+    if op.elementwise:
+        for k, t in enumerate(ts):
+            if t is not None:
+                if t.shape != n.shape:
+                    t = F.broadcast_to(t, n.shape)
+                part = op.vjp[k](F, t, out, *args, **n.params)
+                total = part if total is None else total + part
+        return total
+    return _push_by_two_pulls(n, ts, record)
+
+
+def _run(op: Op, args: list[Any], params: dict[str, Any], record: bool) -> Any:
+    if record:
+        return applyn(op, tuple([a if isinstance(a, Tensor) else wrap(a) for a in args]), params)
+    return op.forward[type(args[0])](*args, **params)
+
+
+def _push_by_two_pulls(n: Any, ts: list[Any], record: bool) -> Any:
+    """J t without a rule of its own: the cotangent map g -> J^T g is linear, so its own transpose, applied to t, is J t."""
+    with enable_grad():
+        args = _arguments(n) if record else [x if x is None or type(x) is Spec else wrap(x) for x in n.saved]
+        needs = tuple([t is not None for t in ts])
+        some = next(t for t in ts if t is not None)
+        zero = graph.zeros(n.shape, some.dtype, like=some)
+        zero.node = Leaf(n.shape, some.dtype)
+        if n.op.reference is not None:
+            inner = [isolate(a) if need else a for a, need in zip(args, needs, strict=True)]
+            out = n.op.reference(*inner, **n.params)
+            sources = [a.node for a, need in zip(inner, needs, strict=True) if need]
+            tangents = [t if record else wrap(t) for t in ts if t is not None]
+            moved = push([out.node], sources, tangents)[0]
+            return moved if record or moved is None else moved.data
+        pulled = _pull_graph(n, zero, needs, args, at=n if record else None)
+    roots = [i for i, need in zip(pulled, needs, strict=True) if need and i is not None and i.node is not None]
+    weights = [
+        t if record else wrap(t) for t, i, need in zip(ts, pulled, needs, strict=True) if need and i is not None and i.node is not None
+    ]
+    if not roots:
+        return None
+    moved = pull([i.node for i in roots], weights, [zero.node], create_graph=record)[0]
+    return moved if record or moved is None else moved.data
+
+
+# ------------------------------------------------------------------ small tools
+def isolate(t: Tensor) -> Tensor:
+    """The same value at a node of its own: a differentiation can stop there, an outer one goes through."""
+    n = Node()
+    n.op, n.p0, n.p1, n.x0, n.x1, n.out, n.shape = IDENTITY, t.node, None, None, None, None, t.data.shape
+    n.seq = next_seq()
+    return wrap(t.data, n)
+
+
+def _library(x: Any) -> Any:
+    """The backend of a raw cotangent."""
+    while type(x) is Parts:
+        x = next(i for i in x.items if i is not None)
+    return by_type[type(x)]
+
+
+def _wrap_raw(x: Any) -> Tensor | None:
+    return None if x is None else wrap(np.asarray(x) if isinstance(x, np.generic) else x)
+
+
+def _seed(tensor: Tensor, gradient: Any) -> Tensor:
+    data = tensor.data
+    if gradient is None:
+        if data.size != 1:
+            raise GradientError(
+                message(
+                    "backward",
+                    "a tensor of one element was expected, or a gradient for it.",
+                    received=f"shape {data.shape}",
+                    hint="reduce to a scalar loss, or pass backward(gradient) of the same shape.",
+                )
+            )
+        return wrap(backend.of(data).ones(data.shape, data.dtype))
+    g = gradient if isinstance(gradient, Tensor) else wrap(to_array(gradient, data.dtype))
+    if g.data.shape != data.shape:
+        raise GradientError(
+            message("backward", "the gradient must have the tensor's shape.", received=f"gradient {g.data.shape}, tensor {data.shape}")
+        )
+    return g if g.data.dtype == data.dtype else graph.astype(g, data.dtype)
+
+
+def _raise_constant(tensor: Tensor) -> None:
+    raise GradientError(
+        message(
+            "backward",
+            "this tensor does not depend on anything that requires grad.",
+            received=f"a constant of shape {tensor.data.shape}",
+            hint="make the inputs with bp.tensor(..., requires_grad=True), and compute outside bp.no_grad().",
+        )
+    )
+
+
+def _raise_freed(*_: Any, **__: Any) -> Any:
+    raise GradientError(
+        message(
+            "backward",
+            "the graph's saved arrays were freed by an earlier backward.",
+            hint="call backward(retain_graph=True) the first time, or compute the forward again.",
+        )
+    )
+
+
+FREED = Op("freed", vjp=(_raise_freed,), vjp_all=_raise_freed, register=False)
+IDENTITY = Op("identity", vjp=(lambda F, g, out, x: g,), elementwise=True, forward=lambda _: lambda x: x, register=False)
+
+
+# ------------------------------------------------------------------ constants overwritten after they were saved
+overwritten: dict[int, tuple[Any, int]] = {}  # id of a buffer's owner -> (weak reference, number of the write)
+
+
+def _owner(array: Any) -> Any:
+    while getattr(array, "base", None) is not None and hasattr(array.base, "__array_interface__"):
+        array = array.base
+    return array
+
+
+def note_write(array: Any) -> None:
+    """Remember an in-place write into memory that others hold: a graph may have saved it. The next backward looks."""
+    owner = _owner(array)
+    key = id(owner)
+    try:
+        overwritten[key] = (weakref.ref(owner, lambda _: overwritten.pop(key, None)), next_seq())
+    except TypeError:  # memory that belongs to no array (a bytearray, a file): nothing to hang the note on
+        return
+
+
+def _check_overwritten(order: list[Any]) -> None:
+    for n in order:
+        for x in (*getattr(n, "saved", ()), getattr(n, "out", None)):
+            note = overwritten.get(id(_owner(x))) if hasattr(x, "base") else None
+            if note is not None and note[1] > n.seq:
+                raise GradientError(
+                    message(
+                        n.op.name,
+                        "an array saved for backward was overwritten in place.",
+                        received=f"shape {x.shape}",
+                        hint="write into a copy (x = x.copy() first), or call backward before the write.",
+                    )
+                )
+
+
+def _count_of_sole_holder() -> int:
+    found = [(None, np.empty(1))]
+    for _, i in found:
+        return sys.getrefcount(i)  # what `backward` sees for an array that only `found` holds
+    return 0
+
+
+_SOLE_IN_FOUND = _count_of_sole_holder()

@@ -1,0 +1,152 @@
+"""What an op is: its forward, its derivative rules, and what it keeps for them.
+
+A rule `vjp(F, g, out, *args, **params)` is plain linear mathematics in the cotangent `g`. `F` is the raw backend in an ordinary
+backward, and the recorded ops (`graph`) when the gradient is itself being differentiated; the same text serves both.
+Rules never undo broadcasting: the engine does. Arguments that `saves` does not name arrive as None, or as a `Spec` (shape and
+dtype only) for "x.shape".
+"""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from ..backend import by_type
+from ..errors import GradientError, message
+
+OPS: dict[str, "Op"] = {}  # every op by name: tests and debugging read it, no hot path does
+
+graph = SimpleNamespace()  # the differentiable `F`: each declaration puts its public function here
+
+_NAMES = ("x", "y", "z")
+
+
+class Spec:
+    """Shape and dtype of an argument whose values a rule does not need."""
+
+    __slots__ = ("dtype", "ndim", "shape")
+
+    def __init__(self, array: Any) -> None:
+        self.shape = array.shape
+        self.dtype = array.dtype
+        self.ndim = len(self.shape)
+
+
+class Dispatch(dict[type, Callable]):
+    """Array class -> forward function, found once per class. A look-up costs 25 ns, a registry by name 400."""
+
+    __slots__ = ("find",)
+
+    def __init__(self, find: Callable[[Any], Callable]) -> None:
+        super().__init__()
+        self.find = find
+
+    def __missing__(self, cls: type) -> Callable:
+        self[cls] = forward = self.find(by_type[cls])
+        return forward
+
+
+class Op:
+    """One differentiable operation. Made by the declarators below; immutable afterwards."""
+
+    __slots__ = (
+        "aux",
+        "broadcasts",
+        "call",
+        "checked",
+        "domain",
+        "elementwise",
+        "forward",
+        "jvp",
+        "linear",
+        "name",
+        "promotes",
+        "reference",
+        "s0",
+        "s1",
+        "saves",
+        "so",
+        "v0",
+        "v1",
+        "view",
+        "vjp",
+        "vjp_all",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        vjp: tuple[Callable, ...] = (),
+        vjp_all: Callable | None = None,
+        jvp: Callable | None = None,
+        saves: tuple[str, ...] = (),
+        forward: Callable[[Any], Callable] | None = None,
+        elementwise: bool = False,
+        broadcasts: bool = False,
+        promotes: bool = False,
+        linear: str | None = None,
+        aux: bool = False,
+        reference: Callable | None = None,
+        view: bool = False,
+        domain: tuple[float, float] | None = None,
+        register: bool = True,
+    ) -> None:
+        if not (vjp or vjp_all or reference):
+            raise GradientError(message(name, "an op needs a derivative rule.", hint="declare it with `nondiff` if it has none."))
+        if linear not in (None, "each", "joint"):
+            raise ValueError(f"linear must be None, 'each' or 'joint', not {linear!r}")
+        self.name = name
+        self.forward = Dispatch(forward or (lambda backend: getattr(backend, name)))
+        self.vjp = vjp
+        self.vjp_all = vjp_all
+        self.jvp = jvp
+        self.v0 = vjp[0] if vjp else None
+        self.v1 = vjp[1] if len(vjp) > 1 else None
+        # per argument: 0 keep nothing, 1 keep the array, 2 keep its shape and dtype
+        self.saves = tuple(1 if n in saves else 2 if n + ".shape" in saves else 0 for n in _NAMES)
+        self.s0, self.s1 = self.saves[0] == 1, self.saves[1] == 1
+        self.so = "out" in saves
+        self.elementwise = elementwise  # the Jacobian is diagonal: the vjp text, fed a tangent, is the jvp
+        self.broadcasts = broadcasts
+        self.promotes = promotes  # arguments of several dtypes are first brought to their common one
+        self.linear = linear  # in "each" argument by itself, or in all of them together ("joint")
+        self.aux = aux  # forward gives (out, aux), and rules get aux in place of out
+        self.reference = reference  # the same function in plain ops, for every order and mode
+        self.view = view
+        self.domain = domain
+        self.checked = False  # by debug.py
+        self.call: Callable | None = None  # the public function
+        for i, rule in enumerate(vjp):
+            rule.__qualname__ = f"{name}.vjp[{i}]"  # a lambda's traceback then names its op
+        if register:
+            if name in OPS:
+                raise ValueError(f"op {name!r} is declared twice")
+            OPS[name] = self
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def saved(self, i: int) -> int:
+        """How argument i is kept; arguments past the third are kept as the third is."""
+        return self.saves[i if i < 3 else 2]
+
+
+def public(op: Op, function: Callable, doc: str | None = None) -> Callable:
+    """Bind an op to its public function: under its name in `graph`, with its documentation."""
+    function.__name__ = function.__qualname__ = op.name
+    function.__doc__ = doc or function.__doc__
+    function.op = op  # type: ignore[attr-defined]
+    op.call = function
+    setattr(graph, op.name, function)
+    return function
+
+
+def helper(function: Callable) -> Callable:
+    """A composition of ops that rules may call by name on `F`, as the backends offer it on raw arrays."""
+    setattr(graph, function.__name__, function)
+    return function
+
+
+def is_float(dtype: Any) -> bool:
+    """Floating or complex: the dtypes that carry gradients. ml_dtypes' floats (bfloat16, ...) have kind "V"."""
+    return dtype.kind in "fc" or (dtype.kind == "V" and "float" in dtype.name)

@@ -1,0 +1,106 @@
+"""Array libraries behind one protocol. An op runs where its arrays live, so the library is found by an array's type.
+
+`of(array)` gives the backend module; `by_type[cls]` is the same as a dictionary look-up (25 ns), for the hot paths.
+`current()` is only where *new* tensors go: `TFLBP_BACKEND`, or the last `set_backend`.
+"""
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .._config import config
+from ..errors import DeviceError, DTypeError, message
+from . import numpy_backend
+from .protocol import Backend
+
+__all__ = ["Backend", "available", "by_type", "current", "of", "set_backend"]
+
+
+def _load_cupy() -> ModuleType:
+    from . import cupy_backend  # CuPy is imported only by whoever asks for it
+
+    return cupy_backend
+
+
+class _ByType(dict[type, Any]):
+    """Array class -> backend. Unknown classes are resolved once and remembered."""
+
+    def __missing__(self, cls: type) -> Any:
+        if issubclass(cls, (np.ndarray, np.generic)):
+            found: Any = numpy_backend
+        elif cls.__module__.partition(".")[0] == "cupy":
+            found = _load_cupy()
+        else:
+            raise DTypeError(
+                message("backend", "a NumPy or CuPy array was expected.", received=f"{cls.__module__}.{cls.__qualname__}")
+            )
+        self[cls] = found
+        return found
+
+
+by_type: dict[type, Any] = _ByType({np.ndarray: numpy_backend})
+_current: Any = None
+
+
+def of(array: Any) -> Any:
+    """The backend of a raw array."""
+    return by_type[type(array)]
+
+
+def current() -> Any:
+    """The backend on which new tensors are made."""
+    if _current is None:
+        set_backend(config.backend)
+    return _current
+
+
+def set_backend(name: str) -> None:
+    """Choose where new tensors live: "numpy", "cupy", or "auto" (CuPy when a device is usable, else NumPy).
+
+    Raises DeviceError naming the cause and the fix when "cupy" was asked for and cannot work. Tensors that
+    exist stay where they are.
+    """
+    global _current
+    if name == "numpy":
+        _current = numpy_backend
+    elif name == "cupy":
+        reason = _cupy_unusable()
+        if reason is not None:
+            cause, fix = reason
+            raise DeviceError(message("backend", f"the CuPy backend cannot be used: {cause}", hint=fix))
+        _current = _load_cupy()
+    elif name == "auto":
+        _current = numpy_backend if _cupy_unusable() is not None else _load_cupy()
+    else:
+        raise DeviceError(message("backend", 'one of "numpy", "cupy", "auto" was expected.', received=repr(name)))
+
+
+def available(name: str) -> bool:
+    """Whether `set_backend(name)` would work now."""
+    return name == "numpy" or (name == "cupy" and _cupy_unusable() is None)
+
+
+def _cupy_unusable() -> tuple[str, str] | None:
+    """Why CuPy cannot run here, and what to do; None when it can."""
+    try:
+        import cupy
+    except ImportError as error:
+        return (
+            f"CuPy is not installed ({error}).",
+            'pip install "tensorflowlite-bp[cuda13]" (CUDA 13) or "tensorflowlite-bp[cuda12]" (CUDA 12); '
+            "TFLBP_BACKEND=numpy runs without a GPU.",
+        )
+    if not cupy.is_available():
+        return (
+            "CuPy is installed, but no CUDA device is usable (no NVIDIA driver, no GPU, or a driver older than CuPy's CUDA).",
+            "run nvidia-smi to check the driver, or set TFLBP_BACKEND=numpy to run on the CPU.",
+        )
+    try:
+        _load_cupy()
+    except ImportError:
+        return (
+            "this version has no CuPy backend module.",
+            "set TFLBP_BACKEND=numpy to run on the CPU.",
+        )
+    return None

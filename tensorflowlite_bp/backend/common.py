@@ -1,0 +1,270 @@
+"""Compositions that every backend shares, written against `xp` (numpy or cupy).
+
+They are the references of the kernels: short, stable, and used whenever no kernel fits.
+"""
+
+import math
+from typing import Any
+
+from .._typing import Array, Axis, Shape
+
+
+def count(shape: Shape, axis: Axis) -> int:
+    """How many elements a reduction over `axis` takes together."""
+    if axis is None:
+        return math.prod(shape)
+    axes = (axis,) if isinstance(axis, int) else axis
+    return math.prod(shape[a] for a in axes)
+
+
+# ------------------------------------------------------------------ indexing
+def is_basic(index: Any) -> bool:
+    """Whether an index is of NumPy's basic kind (ints, slices, Ellipsis, None): a view, no element twice."""
+    if type(index) is tuple:
+        for part in index:
+            if not (part is None or part is Ellipsis or isinstance(part, slice) or type(part) is int or _is_int(part)):
+                return False
+        return True
+    return index is None or index is Ellipsis or isinstance(index, slice) or type(index) is int or _is_int(index)
+
+
+def _is_int(part: Any) -> bool:
+    return hasattr(part, "__index__") and not isinstance(part, bool) and getattr(part, "ndim", 0) == 0 and getattr(
+        getattr(part, "dtype", None), "kind", "i"
+    ) in "iu"
+
+
+def add_at_rows(xp: Any, out: Array, index: Any, x: Array) -> None:
+    """out[index] += x with repeated indices adding up in order.
+
+    For one integer array on the first axis (an embedding's gradient), rows are sorted and summed by segments:
+    add.at walks element by element, 10 times slower.
+    """
+    rows = index[0] if type(index) is tuple and len(index) == 1 else index
+    if isinstance(rows, xp.ndarray) and rows.dtype.kind in "iu" and out.ndim > 1 and rows.size > 0 and out[0].size > 0:
+        flat = rows.reshape(-1)
+        flat = xp.where(flat < 0, flat + out.shape[0], flat)
+        order = xp.argsort(flat, kind="stable")
+        ordered = flat[order]
+        starts = xp.flatnonzero(xp.concatenate([xp.ones(1, bool), ordered[1:] != ordered[:-1]]))
+        values = x.reshape((flat.size,) + out.shape[1:])[order]
+        out[ordered[starts]] = xp.add.reduceat(values, starts, axis=0)
+        return
+    xp.add.at(out, index, x)
+
+
+def along_axis(xp: Any, indices: Array, axis: int, shape: Shape) -> tuple[Array, ...]:
+    """The index tuple that take_along_axis uses."""
+    grid = []
+    for i in range(len(shape)):
+        if i == axis % len(shape):
+            grid.append(indices)
+        else:
+            grid.append(xp.arange(indices.shape[i]).reshape((-1,) + (1,) * (len(shape) - i - 1)))
+    return tuple(grid)
+
+
+# ------------------------------------------------------------------ softmax family
+def _shift(xp: Any, x: Array, axis: Axis, top: Array) -> Array:
+    return x - xp.where(xp.isfinite(top), top, 0)  # a row of -inf, or with +inf, must not give inf - inf here
+
+
+def logsumexp(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
+    if count(x.shape, axis) == 0:
+        shape = xp.sum(x, axis=axis, keepdims=keepdims).shape
+        return xp.full(shape, -xp.inf, x.dtype)
+    top = xp.max(x, axis=axis, keepdims=True)
+    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    total = xp.sum(xp.exp(x - top), axis=axis, keepdims=True)
+    with xp.errstate(divide="ignore"):
+        out = xp.log(total) + top
+    out = out.astype(x.dtype)
+    return out if keepdims else out.reshape(xp.sum(x, axis=axis).shape)
+
+
+def softmax(xp: Any, x: Array, axis: int) -> Array:
+    if x.size == 0:
+        return x.copy()
+    with xp.errstate(invalid="ignore", divide="ignore"):
+        e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
+        return e / xp.sum(e, axis=axis, keepdims=True)
+
+
+def log_softmax(xp: Any, x: Array, axis: int) -> Array:
+    if x.size == 0:
+        return x.copy()
+    with xp.errstate(invalid="ignore", divide="ignore"):
+        shifted = x - xp.max(x, axis=axis, keepdims=True)
+        return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
+
+
+def sigmoid_cross_entropy(xp: Any, z: Array, y: Array, want_grad: bool) -> tuple[Array, Array | None]:
+    """max(z, 0) - z y + log1p(exp(-|z|)), and its derivative sigmoid(z) - y."""
+    e = xp.exp(-xp.abs(z))
+    loss = xp.maximum(z, 0) - z * y + xp.log1p(e)
+    if not want_grad:
+        return loss, None
+    return loss, xp.where(z >= 0, 1, e) / (1 + e) - y
+
+
+# ------------------------------------------------------------------ linear
+def linear(xp: Any, x: Array, w: Array, b: Array | None, relu: bool) -> Array:
+    out = xp.dot(x, w) if x.ndim <= 2 else xp.dot(x.reshape(-1, x.shape[-1]), w).reshape(x.shape[:-1] + (w.shape[1],))
+    if b is not None:
+        out += b
+    if relu:
+        xp.maximum(out, 0, out=out)
+    return out
+
+
+def linear_backward(xp: Any, g: Array, x: Array, w: Array, mask: Array | None, needs: tuple[bool, bool, bool]) -> tuple:
+    if mask is not None:
+        g = g * (mask > 0)
+    rows = g.reshape(-1, w.shape[1])
+    dx = xp.dot(rows, w.T).reshape(x.shape) if needs[0] else None
+    dw = xp.dot(x.reshape(-1, w.shape[0]).T, rows) if needs[1] else None
+    db = xp.add.reduce(rows, axis=0) if needs[2] else None
+    return dx, dw, db
+
+
+# ------------------------------------------------------------------ batch norm
+def _channel_axes(x: Array, axis: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    axis %= x.ndim
+    others = tuple(i for i in range(x.ndim) if i != axis)
+    return others, tuple(n if i == axis else 1 for i, n in enumerate(x.shape))
+
+
+def batch_norm(xp: Any, x: Array, weight: Array | None, bias: Array | None, eps: float, axis: int) -> tuple:
+    """(out, mean, var, inv_std); the variance is the biased one; statistics of 16-bit inputs are float32."""
+    others, shape = _channel_axes(x, axis)
+    wide = x.astype(xp.float32) if x.dtype.itemsize == 2 else x
+    mean = xp.mean(wide, axis=others)
+    centred = wide - mean.reshape(shape)
+    var = xp.mean(centred * centred, axis=others)
+    inv_std = 1 / xp.sqrt(var + xp.asarray(eps, var.dtype))
+    out = centred * inv_std.reshape(shape)
+    if weight is not None:
+        out *= weight.reshape(shape)
+    if bias is not None:
+        out += bias.reshape(shape)
+    return out.astype(x.dtype, copy=False), mean, var, inv_std
+
+
+def batch_norm_backward(xp: Any, g: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, axis: int) -> tuple:
+    others, shape = _channel_axes(x, axis)
+    n = x.size // mean.size if mean.size else 1
+    wide_g = g.astype(mean.dtype, copy=False)
+    normed = (x.astype(mean.dtype, copy=False) - mean.reshape(shape)) * inv_std.reshape(shape)
+    db = xp.sum(wide_g, axis=others)
+    dw = xp.sum(wide_g * normed, axis=others)
+    scale = inv_std if weight is None else inv_std * weight
+    dx = scale.reshape(shape) * (wide_g - (db / n).reshape(shape) - normed * (dw / n).reshape(shape))
+    return dx.astype(x.dtype, copy=False), dw.astype(x.dtype, copy=False), db.astype(x.dtype, copy=False)
+
+
+# ------------------------------------------------------------------ optimiser steps (Keras 3's formulas, in place)
+def sgd_step(xp, params, grads, velocities, lr, momentum, nesterov, weight_decay, scale) -> None:
+    for i, (p, g) in enumerate(zip(params, grads, strict=True)):
+        step = g * p.dtype.type(lr * scale)
+        if weight_decay:
+            p -= p * p.dtype.type(weight_decay * lr)
+        if velocities is None:
+            p -= step
+            continue
+        v = velocities[i]
+        v *= p.dtype.type(momentum)
+        v -= step
+        if nesterov:
+            p += v * p.dtype.type(momentum) - step
+        else:
+            p += v
+
+
+def adam_step(xp, params, grads, ms, vs, lr, beta1, beta2, eps, step, weight_decay, scale, vhats) -> None:
+    alpha = lr * math.sqrt(1 - beta2**step) / (1 - beta1**step)
+    for i, (p, g, m, v) in enumerate(zip(params, grads, ms, vs, strict=True)):
+        real = p.dtype.type
+        if scale != 1:
+            g = g * real(scale)
+        if weight_decay:
+            p -= p * real(weight_decay * lr)
+        m += (g - m) * real(1 - beta1)
+        v += (g * g - v) * real(1 - beta2)
+        second = v
+        if vhats is not None:
+            second = xp.maximum(vhats[i], v, out=vhats[i])
+        p -= m * real(alpha) / (xp.sqrt(second) + real(eps))
+
+
+def sum_of_squares(xp: Any, arrays: list[Array]) -> float:
+    return float(sum(float(xp.vdot(a64 := a.astype(xp.float64), a64)) for a in arrays))
+
+
+# ------------------------------------------------------------------ random bits
+def philox(xp: Any, n: int, seed: int, offset: int) -> Array:
+    """n words of Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011). Block i has counter offset + i and key `seed`."""
+    blocks = -(-n // 4)
+    mask = xp.uint64(0xFFFFFFFF)
+    counter = xp.arange(blocks, dtype=xp.uint64) + xp.uint64(offset & 0xFFFFFFFFFFFFFFFF)
+    c0, c1 = counter & mask, counter >> xp.uint64(32)
+    c2 = xp.zeros_like(c0)
+    c3 = xp.zeros_like(c0)
+    k0, k1 = seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF
+    half = xp.uint64(32)
+    for _ in range(10):
+        left = c0 * xp.uint64(0xD2511F53)
+        right = c2 * xp.uint64(0xCD9E8D57)
+        c0, c1, c2, c3 = (right >> half) ^ c1 ^ xp.uint64(k0), right & mask, (left >> half) ^ c3 ^ xp.uint64(k1), left & mask
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return xp.stack([c0, c1, c2, c3], axis=1).astype(xp.uint32).reshape(-1)[:n]
+
+
+# ------------------------------------------------------------------ activations that NumPy lacks
+def sigmoid(xp: Any, x: Array) -> Array:
+    e = xp.exp(-xp.abs(x))
+    return (xp.where(x >= 0, 1, e) / (1 + e)).astype(x.dtype if x.dtype.kind in "fV" else xp.float64, copy=False)
+
+
+def softplus(xp: Any, x: Array) -> Array:
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
+# Cody 1969, as in the public domain SPECFUN: rational approximations of erf on |x| < 0.46875, and of erfc beyond, near double precision.
+_ERF_A = (3.16112374387056560e00, 1.13864154151050156e02, 3.77485237685302021e02, 3.20937758913846947e03, 1.85777706184603153e-1)
+_ERF_B = (2.36012909523441209e01, 2.44024637934444173e02, 1.28261652607737228e03, 2.84423683343917062e03)
+_ERF_C = (
+    5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e01, 2.98635138197400131e02, 8.81952221241769090e02,
+    1.71204761263407058e03, 2.05107837782607147e03, 1.23033935479799725e03, 2.15311535474403846e-8,
+)  # fmt: skip
+_ERF_D = (
+    1.57449261107098347e01, 1.17693950891312499e02, 5.37181101862009858e02, 1.62138957456669019e03, 3.29079923573345963e03,
+    4.36261909014324716e03, 3.43936767414372164e03, 1.23033935480374942e03,
+)  # fmt: skip
+_ERF_P = (
+    3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1, 1.60837851487422766e-2, 6.58749161529837803e-4,
+    1.63153871373020978e-2,
+)  # fmt: skip
+_ERF_Q = (2.56852019228982242e00, 1.87295284992346725e00, 5.27905102951428412e-1, 6.05183413124413191e-2, 2.33520497626869185e-3)
+
+
+def _horner(top: float, rest: tuple[float, ...], z: Array, lead: float) -> Array:
+    out = top * z if lead == 0 else z * lead
+    for c in rest[:-1]:
+        out = (out + c) * z
+    return out + rest[-1]
+
+
+def erf(xp: Any, x: Array) -> Array:
+    wide = x.astype(xp.float64)
+    y = xp.abs(wide)
+    z = xp.where(y < 0.46875, y * y, 0.0)
+    small = wide * _horner(_ERF_A[4], _ERF_A[:4], z, 0) / _horner(1.0, _ERF_B, z, 0)
+    m = xp.clip(y, 0.46875, 4.0)
+    middle = _horner(_ERF_C[8], _ERF_C[:8], m, 0) / _horner(1.0, _ERF_D, m, 0)
+    b = xp.clip(y, 4.0, 30.0)
+    r = 1 / (b * b)
+    big = r * _horner(_ERF_P[5], _ERF_P[:5], r, 0) / _horner(1.0, _ERF_Q, r, 0)
+    big = (0.56418958354775628695 - big) / b
+    tail = xp.where(y <= 4.0, middle * xp.exp(-m * m), big * xp.exp(-b * b))
+    out = xp.where(y < 0.46875, small, xp.sign(wide) * (1 - tail))
+    return xp.where(xp.isnan(wide), wide, out).astype(x.dtype if x.dtype.kind in "fV" else xp.float64)

@@ -1,0 +1,77 @@
+"""What an array library must offer: every function an op's forward, or a rule on raw arrays, may call.
+
+Names and semantics are NumPy's unless a docstring says more. Common to all of them:
+
+- arrays in, arrays out, on one device; nothing here knows of Tensors, nothing copies between host and device;
+- `axis` is None, an int or a tuple of ints; `keepdims` a bool; both are passed by keyword;
+- sums and means of 16-bit floats accumulate in float32, and the result has the input's dtype;
+- results are deterministic: the same bits for the same input, whatever the number of threads.
+
+A backend is a module, so that its attributes can *be* the library's own functions: `multiply = numpy.multiply` costs nothing.
+`tests/test_backend.py` checks that every name below is there, and that nothing else is used.
+"""
+
+from typing import Any, Protocol
+
+from .._typing import Array, Axis, Shape
+
+# Functions taken from the library under NumPy's name and with NumPy's meaning.
+ELEMENTWISE = (
+    "absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt ceil conjugate cos cosh deg2rad divide exp exp2 expm1 "
+    "floor floor_divide fmod hypot log log10 log1p log2 logaddexp logaddexp2 maximum minimum multiply negative positive power "
+    "rad2deg reciprocal remainder rint sign sin sinh sqrt square subtract tan tanh trunc fmax fmin copysign"
+).split()
+PREDICATES = (
+    "equal not_equal less less_equal greater greater_equal isfinite isinf isnan logical_and logical_or logical_not logical_xor signbit"
+).split()
+OTHER = (
+    "asarray arange zeros ones full empty eye zeros_like ones_like full_like empty_like where concatenate stack broadcast_to "
+    "reshape transpose swapaxes moveaxis expand_dims squeeze flip roll tile repeat pad take take_along_axis argsort argmax argmin "
+    "matmul dot tensordot einsum cumsum any all tril triu clip real imag result_type copyto"
+).split()
+
+
+class Backend(Protocol):
+    """The functions whose meaning NumPy does not fix, or that NumPy lacks."""
+
+    name: str  # "numpy" | "cupy"
+    ndarray: type
+
+    def sum(self, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array: ...
+    def mean(self, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array: ...
+    def max(self, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array: ...
+    def min(self, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array: ...
+    def prod(self, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array: ...
+
+    def sum_to(self, x: Array, *, shape: Shape) -> Array:
+        """Sum over the axes along which `shape` was broadcast to `x.shape`: the transpose of broadcast_to."""
+        ...
+
+    def astype(self, x: Array, *, dtype: Any) -> Array:
+        """Convert; from complex to real the real part is taken, without a warning."""
+        ...
+
+    def getitem(self, x: Array, *, index: Any) -> Array:
+        """x[index]: a view for a basic index, a copy for an advanced one."""
+        ...
+
+    def setitem(self, x: Array, value: Array, *, index: Any) -> Array:
+        """A copy of x with x[index] = value."""
+        ...
+
+    def scatter_add(self, x: Array, *, index: Any, shape: Shape) -> Array:
+        """zeros(shape) with x added at index; repeated indices add up, in their order (deterministic)."""
+        ...
+
+    def put_along_axis(self, x: Array, *, indices: Array, axis: int, shape: Shape) -> Array:
+        """zeros(shape) with x added at indices along axis: the transpose of take_along_axis."""
+        ...
+
+    def device(self, x: Array) -> str:
+        """"cpu", "cuda:0", ..."""
+        ...
+
+    # Fused operations: a compiled kernel where one fits, else a composition. See the function of the same name in ops/.
+    def sgd_step(self, params, grads, velocities, lr, momentum, nesterov, weight_decay, scale) -> None: ...
+    def adam_step(self, params, grads, ms, vs, lr, beta1, beta2, eps, step, weight_decay, scale, vhats) -> None: ...
+    def sum_of_squares(self, arrays: list[Array]) -> float: ...

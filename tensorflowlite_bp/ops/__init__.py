@@ -1,0 +1,9 @@
+"""The differentiable operations, under NumPy's names, one file per family. Importing them gives Tensor its operators."""
+
+from . import conv, creation, elementwise, indexing, linalg, losses, methods, nn, random, reductions, shape
+from .creation import *  # noqa: F403
+from .elementwise import *  # noqa: F403
+from .indexing import *  # noqa: F403
+from .linalg import *  # noqa: F403
+from .reductions import *  # noqa: F403
+from .shape import *  # noqa: F403

@@ -1,0 +1,135 @@
+"""Making tensors. Python numbers give NumPy's default dtypes: float64, int64, complex128, bool."""
+
+from typing import Any
+
+from .. import backend
+from .._typing import DTypeLike
+from ..autograd.op import helper
+from ..autograd.record import lift
+from ..autograd.tensor import Tensor, to_array, wrap
+
+
+def tensor(data: Any, *, dtype: DTypeLike = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
+    """A Tensor from numbers, lists or arrays. Arrays are not copied when dtype and device fit.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.tensor([1, 2], dtype="float32", requires_grad=True)
+    Tensor([1., 2.], dtype=float32, requires_grad=True)
+    """
+    out = wrap(to_array(data, dtype))
+    if device is not None:
+        out = to(out, device)
+    if requires_grad:
+        out.requires_grad = True
+    return out
+
+
+def asarray(data: Any, *, dtype: DTypeLike = None, device: str | None = None, copy: bool | None = None) -> Tensor:
+    """A Tensor; recording Tensors stay in their graph. copy=True copies, copy=False raises where a copy is needed."""
+    if isinstance(data, Tensor):
+        from .elementwise import astype
+        from .elementwise import copy as copied
+
+        if dtype is not None and data.dtype != dtype:
+            if copy is False:
+                raise ValueError("[asarray] copy=False was asked for, but the dtype differs.")
+            return astype(data, dtype)
+        return copied(data) if copy else data
+    out = tensor(data, dtype=dtype, device=device)
+    shares = out.data is data
+    if copy is False and not shares:
+        raise ValueError("[asarray] copy=False was asked for, but a copy is needed.")
+    return wrap(out.data.copy()) if copy and shares else out
+
+
+def to(x: Tensor, device: str) -> Tensor:
+    """The tensor on another device ("cpu", "cuda", "cuda:1"); itself when it is there already. Recorded: gradients come back."""
+    from .transfer import to_device
+
+    return to_device(x, device)
+
+
+@helper
+def zeros(shape: Any, dtype: DTypeLike = None, *, device: str | None = None, like: Any = None) -> Tensor:
+    """Filled with 0. like: an array or Tensor on whose device to make it."""
+    lib = backend.current() if like is None else backend.of(like.data if isinstance(like, Tensor) else like)
+    return _placed(wrap(lib.zeros(shape, dtype or "float64")), device)
+
+
+def ones(shape: Any, dtype: DTypeLike = None, *, device: str | None = None) -> Tensor:
+    """Filled with 1."""
+    return _placed(wrap(backend.current().ones(shape, dtype or "float64")), device)
+
+
+def empty(shape: Any, dtype: DTypeLike = None, *, device: str | None = None) -> Tensor:
+    """Not filled: whatever the memory held."""
+    return _placed(wrap(backend.current().empty(shape, dtype or "float64")), device)
+
+
+def full(shape: Any, fill_value: Any, dtype: DTypeLike = None, *, device: str | None = None) -> Tensor:
+    """Filled with one value."""
+    return _placed(wrap(backend.current().full(shape, to_array(fill_value), dtype)), device)
+
+
+def arange(start: Any, stop: Any = None, step: Any = 1, *, dtype: DTypeLike = None, device: str | None = None) -> Tensor:
+    """start, start + step, ... below stop; one argument counts from 0."""
+    if stop is None:
+        start, stop = 0, start
+    return _placed(wrap(backend.current().arange(start, stop, step, dtype=dtype)), device)
+
+
+def linspace(start: Any, stop: Any, num: int = 50, *, dtype: DTypeLike = None, endpoint: bool = True) -> Tensor:
+    """`num` evenly spaced values."""
+    return wrap(backend.current().linspace(start, stop, num, dtype=dtype, endpoint=endpoint))
+
+
+def eye(n: int, m: int | None = None, *, k: int = 0, dtype: DTypeLike = None) -> Tensor:
+    """Ones on a diagonal."""
+    return wrap(backend.current().eye(n, m, k=k, dtype=dtype or "float64"))
+
+
+@helper
+def zeros_like(x: Any, dtype: DTypeLike = None) -> Tensor:
+    """Zeros of x's shape, dtype and device."""
+    raw = lift(x).data
+    return wrap(backend.of(raw).zeros_like(raw, dtype=dtype))
+
+
+@helper
+def ones_like(x: Any, dtype: DTypeLike = None) -> Tensor:
+    """Ones of x's shape, dtype and device."""
+    raw = lift(x).data
+    return wrap(backend.of(raw).ones_like(raw, dtype=dtype))
+
+
+def empty_like(x: Any, dtype: DTypeLike = None) -> Tensor:
+    """Unfilled memory of x's shape, dtype and device."""
+    raw = lift(x).data
+    return wrap(backend.of(raw).empty_like(raw, dtype=dtype))
+
+
+def full_like(x: Any, fill_value: Any, dtype: DTypeLike = None) -> Tensor:
+    """One value in x's shape, dtype and device."""
+    raw = lift(x).data
+    return wrap(backend.of(raw).full_like(raw, fill_value, dtype=dtype))
+
+
+def meshgrid(*xs: Any, indexing: str = "xy") -> list[Tensor]:
+    """Coordinate arrays from coordinate vectors."""
+    from .shape import broadcast_to, reshape
+
+    lifted = [lift(x) for x in xs]
+    order = list(range(len(lifted)))
+    if indexing == "xy" and len(order) > 1:
+        order[0], order[1] = 1, 0
+    shape = [0] * len(order)
+    for place, x in zip(order, lifted, strict=True):
+        shape[place] = x.size
+    return [
+        broadcast_to(reshape(x, tuple([-1 if i == place else 1 for i in range(len(order))])), tuple(shape))
+        for place, x in zip(order, lifted, strict=True)
+    ]
+
+
+def _placed(x: Tensor, device: str | None) -> Tensor:
+    return x if device is None else to(x, device)

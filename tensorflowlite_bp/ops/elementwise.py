@@ -1,0 +1,304 @@
+"""Element-wise mathematics: one declaration per op.
+
+A rule is linear in the cotangent `g` and is written against `F`: the raw array library in an ordinary backward, the recorded ops
+when the gradient is itself differentiated. The engine undoes broadcasting. For complex arguments a rule multiplies by the
+derivative, without conjugation (the convention of JAX and HIPS autograd).
+"""
+
+from math import inf, pi
+from typing import Any
+
+import numpy as np
+
+from ..autograd.declare import binary, operation, unary
+from ..autograd.op import helper
+from ..autograd.record import constant, lift, nondiff
+from ..autograd.tensor import Tensor
+
+LN2 = 0.6931471805599453
+LN10 = 2.302585092994046
+
+# ------------------------------------------------------------------ arithmetic
+add = binary("add", vjp=(lambda F, g, out, x, y: g, lambda F, g, out, x, y: g), doc="x1 + x2.")
+subtract = binary("subtract", vjp=(lambda F, g, out, x, y: g, lambda F, g, out, x, y: -g), doc="x1 - x2.")
+multiply = binary(
+    "multiply", vjp=(lambda F, g, out, x, y: g * y, lambda F, g, out, x, y: g * x), saves=("x", "y"), doc="x1 * x2."
+)
+divide = binary(
+    "divide",
+    vjp=(lambda F, g, out, x, y: g / y, lambda F, g, out, x, y: -(g * out) / y),
+    saves=("y", "out"),
+    doc="x1 / x2.",
+)
+remainder = binary(
+    "remainder",
+    vjp=(lambda F, g, out, x, y: g, lambda F, g, out, x, y: -g * F.floor_divide(x, y)),
+    saves=("x", "y"),
+    doc="x1 - floor(x1 / x2) * x2. At the jumps the derivative is that of the branch taken.",
+)
+fmod = binary(
+    "fmod",
+    vjp=(lambda F, g, out, x, y: g, lambda F, g, out, x, y: -g * F.trunc(x / y)),
+    saves=("x", "y"),
+    doc="x1 - trunc(x1 / x2) * x2.",
+)
+
+
+def _power_x(F: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
+    # y x^(y-1), and 0 where y is 0, also at x = 0
+    zero = F.equal(y, 0)
+    return g * y * F.power(F.where(zero, F.ones_like(x), x), F.where(zero, F.ones_like(y), y) - 1)
+
+
+def _power_y(F: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
+    # log(x) x^y, and 0 at x = 0 (the limit for y > 0)
+    zero = F.equal(x, 0)
+    return g * F.where(zero, F.zeros_like(out), out) * F.log(F.where(zero, F.ones_like(x), x))
+
+
+power = binary("power", vjp=(_power_x, _power_y), saves=("x", "y", "out"), doc="x1 ** x2.", domain=(0, inf))
+negative = unary("negative", vjp=lambda F, g, out, x: -g, doc="-x.")
+positive = unary("positive", vjp=lambda F, g, out, x: g, doc="+x.")
+reciprocal = unary("reciprocal", vjp=lambda F, g, out, x: -(g * out) * out, saves=("out",), doc="1 / x.")
+square = unary("square", vjp=lambda F, g, out, x: g * (x + x), saves=("x",), doc="x * x.")
+sqrt = unary("sqrt", vjp=lambda F, g, out, x: g / (out + out), saves=("out",), domain=(0, inf), doc="The square root.")
+cbrt = unary("cbrt", vjp=lambda F, g, out, x: g / (3 * out * out), saves=("out",), doc="The real cube root.")
+
+# ------------------------------------------------------------------ exponentials, logarithms
+exp = unary("exp", vjp=lambda F, g, out, x: g * out, saves=("out",), doc="e ** x.")
+exp2 = unary("exp2", vjp=lambda F, g, out, x: g * out * LN2, saves=("out",), doc="2 ** x.")
+expm1 = unary("expm1", vjp=lambda F, g, out, x: g * (out + 1), saves=("out",), doc="exp(x) - 1, accurate near 0.")
+log = unary("log", vjp=lambda F, g, out, x: g / x, saves=("x",), domain=(0, inf), doc="The natural logarithm.")
+log2 = unary("log2", vjp=lambda F, g, out, x: g / (x * LN2), saves=("x",), domain=(0, inf), doc="The logarithm to base 2.")
+log10 = unary("log10", vjp=lambda F, g, out, x: g / (x * LN10), saves=("x",), domain=(0, inf), doc="The logarithm to base 10.")
+log1p = unary("log1p", vjp=lambda F, g, out, x: g / (1 + x), saves=("x",), domain=(-1, inf), doc="log(1 + x), accurate near 0.")
+logaddexp = binary(
+    "logaddexp",
+    vjp=(lambda F, g, out, x, y: g * _ratio(F, x, y), lambda F, g, out, x, y: g * _ratio(F, y, x)),
+    saves=("x", "y"),
+    doc="log(exp(x1) + exp(x2)), without overflow.",
+)
+logaddexp2 = binary(
+    "logaddexp2",
+    vjp=(
+        lambda F, g, out, x, y: g * _ratio(F, x * LN2, y * LN2),
+        lambda F, g, out, x, y: g * _ratio(F, y * LN2, x * LN2),
+    ),
+    saves=("x", "y"),
+    doc="log2(2 ** x1 + 2 ** x2), without overflow.",
+)
+
+
+def _ratio(F: Any, x: Any, y: Any) -> Any:
+    """exp(x) / (exp(x) + exp(y)); equal infinities count half."""
+    same = F.equal(x, y)
+    return 1 / (1 + F.exp(F.where(same, F.zeros_like(x + y), y - F.where(same, y, x))))
+
+
+# ------------------------------------------------------------------ trigonometry, hyperbolic
+sin = unary("sin", vjp=lambda F, g, out, x: g * F.cos(x), saves=("x",), doc="The sine.")
+cos = unary("cos", vjp=lambda F, g, out, x: -(g * F.sin(x)), saves=("x",), doc="The cosine.")
+tan = unary("tan", vjp=lambda F, g, out, x: g * (1 + out * out), saves=("out",), doc="The tangent.")
+arcsin = unary("arcsin", vjp=lambda F, g, out, x: g / F.sqrt(1 - x * x), saves=("x",), domain=(-1, 1), doc="The inverse sine.")
+arccos = unary("arccos", vjp=lambda F, g, out, x: -g / F.sqrt(1 - x * x), saves=("x",), domain=(-1, 1), doc="The inverse cosine.")
+arctan = unary("arctan", vjp=lambda F, g, out, x: g / (1 + x * x), saves=("x",), doc="The inverse tangent.")
+arctan2 = binary(
+    "arctan2",
+    vjp=(lambda F, g, out, x, y: g * y / (x * x + y * y), lambda F, g, out, x, y: -(g * x) / (x * x + y * y)),
+    saves=("x", "y"),
+    doc="The angle of the point (x2, x1).",
+)
+sinh = unary("sinh", vjp=lambda F, g, out, x: g * F.cosh(x), saves=("x",), doc="The hyperbolic sine.")
+cosh = unary("cosh", vjp=lambda F, g, out, x: g * F.sinh(x), saves=("x",), doc="The hyperbolic cosine.")
+# g - (g out) out instead of g (1 - out out): a Python scalar among the operands would cost as much as two array products
+tanh = unary("tanh", vjp=lambda F, g, out, x: g - g * out * out, saves=("out",), doc="The hyperbolic tangent.")
+arcsinh = unary("arcsinh", vjp=lambda F, g, out, x: g / F.sqrt(x * x + 1), saves=("x",), doc="The inverse hyperbolic sine.")
+arccosh = unary(
+    "arccosh",
+    vjp=lambda F, g, out, x: g / (F.sqrt(x - 1) * F.sqrt(x + 1)),
+    saves=("x",),
+    domain=(1, inf),
+    doc="The inverse hyperbolic cosine.",
+)
+arctanh = unary(
+    "arctanh", vjp=lambda F, g, out, x: g / (1 - x * x), saves=("x",), domain=(-1, 1), doc="The inverse hyperbolic tangent."
+)
+deg2rad = unary("deg2rad", vjp=lambda F, g, out, x: g * (pi / 180), doc="Degrees to radians.")
+rad2deg = unary("rad2deg", vjp=lambda F, g, out, x: g * (180 / pi), doc="Radians to degrees.")
+hypot = binary(
+    "hypot",
+    vjp=(lambda F, g, out, x, y: g * _over(F, x, out), lambda F, g, out, x, y: g * _over(F, y, out)),
+    saves=("x", "y", "out"),
+    doc="sqrt(x1**2 + x2**2), without overflow. The derivative at (0, 0) is taken as 0.",
+)
+
+
+def _over(F: Any, x: Any, r: Any) -> Any:
+    return x / F.where(F.equal(r, 0), F.ones_like(r), r)
+
+
+# ------------------------------------------------------------------ kinks: 0 at the kink of abs, ties shared evenly
+absolute = unary(
+    "absolute",
+    vjp=lambda F, g, out, x: g * F.sign(x) if x.dtype.kind != "c" else g * F.conjugate(x / F.where(F.equal(out, 0), F.ones_like(out), out)),
+    saves=("x", "out"),
+    real_result=True,
+    doc="The absolute value; the derivative at 0 is taken as 0.",
+)
+
+
+def _wins(F: Any, g: Any, x: Any, y: Any, out: Any) -> Any:
+    return g * F.equal(x, out) / (1.0 + F.equal(x, y))
+
+
+maximum = binary(
+    "maximum",
+    vjp=(lambda F, g, out, x, y: _wins(F, g, x, y, out), lambda F, g, out, x, y: _wins(F, g, y, x, out)),
+    saves=("x", "y", "out"),
+    doc="The larger one; at ties each side gets half of the gradient.",
+)
+minimum = binary(
+    "minimum",
+    vjp=(lambda F, g, out, x, y: _wins(F, g, x, y, out), lambda F, g, out, x, y: _wins(F, g, y, x, out)),
+    saves=("x", "y", "out"),
+    doc="The smaller one; at ties each side gets half of the gradient.",
+)
+fmax = binary(
+    "fmax",
+    vjp=(lambda F, g, out, x, y: _wins(F, g, x, y, out), lambda F, g, out, x, y: _wins(F, g, y, x, out)),
+    saves=("x", "y", "out"),
+    doc="The larger one, ignoring NaN.",
+)
+fmin = binary(
+    "fmin",
+    vjp=(lambda F, g, out, x, y: _wins(F, g, x, y, out), lambda F, g, out, x, y: _wins(F, g, y, x, out)),
+    saves=("x", "y", "out"),
+    doc="The smaller one, ignoring NaN.",
+)
+copysign = binary(
+    "copysign",
+    vjp=(lambda F, g, out, x, y: g * F.sign(x) * F.sign(out), lambda F, g, out, x, y: F.zeros_like(g)),
+    saves=("x", "out"),
+    doc="|x1| with the sign of x2.",
+)
+
+
+@operation(
+    vjp=(
+        lambda F, g, out, x, y, *, condition: F.where(condition, g, F.zeros_like(g)),
+        lambda F, g, out, x, y, *, condition: F.where(condition, F.zeros_like(g), g),
+    ),
+    broadcasts=True,
+    promotes=True,
+    elementwise=True,
+    forward=lambda B: lambda x, y, *, condition: B.where(condition, x, y),
+)
+def where(condition: Any, x: Any, y: Any) -> Tensor:
+    """x where the condition holds, else y; they broadcast together.
+
+    The side that was not chosen gets a zero gradient; but a NaN made inside it by an earlier op's derivative stays a NaN (0 * NaN).
+    """
+    if not isinstance(x, Tensor):
+        x = lift(x, y if isinstance(y, Tensor) else None)
+    if not isinstance(y, Tensor):
+        y = lift(y, x)
+    return (x, y), {"condition": constant("where", condition)}
+
+
+@operation(
+    vjp=(lambda F, g, out, x, *, low, high: g * _inside(F, x, low, high),),
+    saves=("x",),
+    elementwise=True,
+    forward=lambda B: lambda x, *, low, high: B.clip(x, low, high),
+)
+def _clip(x: Any, low: Any, high: Any) -> Tensor:
+    return (x,), {"low": low, "high": high}
+
+
+def _inside(F: Any, x: Any, low: Any, high: Any) -> Any:
+    keep = 1 if low is None else F.greater_equal(x, low)
+    return keep if high is None else F.less_equal(x, high) * keep
+
+
+@helper
+def clip(x: Any, min: Any = None, max: Any = None) -> Tensor:
+    """x held within [min, max]; None leaves a side open. The gradient passes where min <= x <= max.
+
+    Array bounds get gradients of their own (as maximum and minimum).
+    """
+    x = lift(x)
+    if _plain(min) and _plain(max):
+        return _clip(x, min, max)
+    if min is not None:
+        x = maximum(x, min)
+    return x if max is None else minimum(x, max)
+
+
+def _plain(bound: Any) -> bool:
+    return bound is None or isinstance(bound, (int, float))
+
+
+# ------------------------------------------------------------------ complex
+conjugate = unary("conjugate", vjp=lambda F, g, out, x: F.conjugate(g), doc="The complex conjugate.")
+real = unary(
+    "real",
+    vjp=lambda F, g, out, x: F.astype(g, dtype=x.dtype),
+    saves=("x.shape",),
+    real_result=True,
+    doc="The real part.",
+)
+imag = unary(
+    "imag",
+    vjp=lambda F, g, out, x: -1j * g if x.dtype.kind == "c" else F.zeros_like(g),
+    saves=("x.shape",),
+    real_result=True,
+    doc="The imaginary part.",
+)
+
+# ------------------------------------------------------------------ dtype
+
+
+def _cast_back(F: Any, g: Any, out: Any, x: Any, *, dtype: Any) -> Any:
+    return F.astype(g, dtype=x.dtype)
+
+
+@operation(vjp=(_cast_back,), saves=("x.shape",), linear="joint")
+def astype(x: Any, dtype: Any, *, copy: bool = True) -> Tensor:
+    """Convert to a dtype. From complex to real the real part is taken. The gradient comes back in x's dtype."""
+    return (x,), {"dtype": np.dtype(dtype)}
+
+
+@operation(vjp=(lambda F, g, out, x: g,), linear="joint")
+def copy(x: Any) -> Tensor:
+    """The same values in memory of their own."""
+    return (x,), {}
+
+
+# ------------------------------------------------------------------ without a derivative
+equal = nondiff("equal", doc="x1 == x2.")
+not_equal = nondiff("not_equal", doc="x1 != x2.")
+less = nondiff("less", doc="x1 < x2.")
+less_equal = nondiff("less_equal", doc="x1 <= x2.")
+greater = nondiff("greater", doc="x1 > x2.")
+greater_equal = nondiff("greater_equal", doc="x1 >= x2.")
+logical_and = nondiff("logical_and", doc="x1 and x2, element by element.")
+logical_or = nondiff("logical_or", doc="x1 or x2, element by element.")
+logical_xor = nondiff("logical_xor", doc="Either x1 or x2, element by element.")
+logical_not = nondiff("logical_not", doc="not x, element by element.")
+isfinite = nondiff("isfinite", doc="Neither infinite nor NaN.")
+isinf = nondiff("isinf", doc="Infinite.")
+isnan = nondiff("isnan", doc="Not a number.")
+signbit = nondiff("signbit", doc="The sign bit: True for -0.0.")
+sign = nondiff("sign", doc="-1, 0 or 1; its derivative is 0 where it exists.")
+floor = nondiff("floor", doc="The largest integer not above x.")
+ceil = nondiff("ceil", doc="The smallest integer not below x.")
+trunc = nondiff("trunc", doc="The integer next to x towards 0.")
+rint = nondiff("rint", doc="The nearest integer, halves to even.")
+floor_divide = nondiff("floor_divide", doc="floor(x1 / x2).")
+round = nondiff("round", lambda B, x, decimals=0: x.round(decimals), doc="Rounded to `decimals` places.")
+
+abs = absolute
+pow = power
+mod = remainder
+true_divide = divide
+conj = conjugate

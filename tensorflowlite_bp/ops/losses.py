@@ -1,0 +1,236 @@
+"""Cross-entropies: one fused node from logits to loss. The kernel gives loss and gradient in a single pass over the logits."""
+
+from typing import Any
+
+import numpy as np
+
+from ..autograd.op import Op, public
+from ..autograd.record import agree_all, applyn, constant, lift
+from ..autograd.tensor import Tensor, wrap
+from ..errors import DTypeError, ShapeError, message
+from .elementwise import log1p, exp, absolute, maximum, where
+from .indexing import take_along_axis
+from .nn import log_softmax
+from .reductions import mean, sum
+
+_REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
+
+
+def _reduction(name: str, reduction: str) -> int:
+    code = _REDUCTIONS.get(reduction)
+    if code is None:
+        raise ValueError(message(name, 'reduction must be "mean", "sum" or "none".', received=repr(reduction)))
+    return code
+
+
+# ------------------------------------------------------------------ softmax
+def _softmax_reference(
+    logits: Tensor, *, labels: Any, weight: Any, ignore_index: int | None, label_smoothing: float, reduction: int
+) -> Tensor:
+    """loss_i = -sum_c q_ic w_c log p_ic with q = (1 - s) one_hot(label) + s / C; the mean divides by the sum of w[label]."""
+    logp = log_softmax(logits, -1)
+    dtype = logits.dtype
+    kept = np.ones(labels.shape, bool) if ignore_index is None else labels != ignore_index
+    safe = np.where(kept, labels, 0)
+    scale = kept.astype(dtype) if weight is None else np.where(kept, weight.astype(dtype)[safe], 0)
+    picked = take_along_axis(logp, safe[..., None], -1)[..., 0]
+    loss = -(picked * wrap(((1 - label_smoothing) * scale).astype(dtype)))
+    if label_smoothing:
+        row = logp if weight is None else logp * wrap(weight.astype(dtype))
+        smooth = -sum(row, -1) * wrap((kept * (label_smoothing / logits.shape[-1])).astype(dtype))
+        loss = loss + smooth
+    # ignored rows are cut out, not multiplied by 0: their logits may be infinite
+    loss = loss if ignore_index is None else where(kept, loss, 0.0)
+    if reduction == 0:
+        return loss
+    total = sum(loss)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return total if reduction == 2 else total / wrap(np.asarray(scale.sum(), dtype))
+
+
+def _softmax_forward(B: Any) -> Any:
+    def forward(logits: Any, *, labels: Any, weight: Any, ignore_index: Any, label_smoothing: float, reduction: int) -> Any:
+        out = B.softmax_cross_entropy(logits, labels, weight, ignore_index, label_smoothing, reduction, True)
+        if out is not None:
+            return out
+        loss = _softmax_reference(
+            wrap(logits), labels=labels, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing, reduction=reduction
+        )
+        return loss.data, None
+
+    return forward
+
+
+def _softmax_back(F: Any, g: Any, grad: Any, needs: Any, logits: Any, **params: Any) -> list[Any]:
+    if grad is None:  # no kernel: softmax(logits) - q, from the composition
+        from ..autograd.engine import pull
+
+        x = wrap(logits)
+        x.requires_grad = True
+        loss = _softmax_reference(x, **params)
+        return [pull([loss.node], [wrap(np.asarray(g))], [x.node], create_graph=False)[0].data]
+    if grad.ndim == g.ndim + 1 and g.ndim:
+        return [grad * g[..., None]]
+    return [grad if g.ndim == 0 and g == 1 else grad * g]
+
+
+_SOFTMAX = Op(
+    "softmax_cross_entropy", vjp_all=_softmax_back, reference=_softmax_reference, saves=("x",), aux=True, forward=_softmax_forward
+)
+
+
+def softmax_cross_entropy(
+    logits: Any,
+    labels: Any,
+    *,
+    weight: Any = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """Cross-entropy between labels and softmax(logits).
+
+    logits: (..., classes) float. labels: (...) int in [0, classes), or (..., classes) probabilities. weight: (classes).
+    Gives a scalar, or (...) for reduction="none". loss = logsumexp(logits) - logits[label]; its gradient is
+    softmax(logits) - one_hot(label), over the count (the sum of the labels' weights) for "mean". Rows with label ignore_index
+    have loss and gradient 0 and do not count. label_smoothing s mixes the label with the uniform distribution, s / classes each.
+    Raises ShapeError when the shapes do not fit, ValueError naming the first label out of range.
+
+    >>> import tensorflowlite_bp as bp
+    >>> float(bp.nn.softmax_cross_entropy(bp.asarray([[0.0, 0.0]]), bp.asarray([1])))
+    0.6931471805599453
+    """
+    name = "softmax_cross_entropy"
+    x = lift(logits)
+    code = _REDUCTIONS.get(reduction)
+    if code is None:
+        _reduction(name, reduction)
+    if not x.ndim:
+        raise ShapeError(message(name, "logits of shape (..., classes) were expected.", received=f"{x.shape}"))
+    raw_weight = None if weight is None else np.asarray(constant(name, weight), x.dtype)
+    if raw_weight is not None and raw_weight.shape != x.shape[-1:]:
+        raise ShapeError(message(name, f"the weight must have shape ({x.shape[-1]},).", received=f"{raw_weight.shape}"))
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(message(name, "label_smoothing must be in [0, 1].", received=str(label_smoothing)))
+    soft = labels if isinstance(labels, Tensor) else lift(labels)
+    if soft.data.dtype.kind in "fcV" and soft.shape == x.shape:
+        return _soft_labels(x, soft, raw_weight, label_smoothing, code)  # type: ignore[arg-type]
+    y = constant(name, labels)
+    if y.dtype.kind not in "iu":
+        raise DTypeError(
+            message(
+                name,
+                f"integer labels of shape {x.shape[:-1]} or probabilities of shape {x.shape} were expected.",
+                received=f"{y.dtype}, {y.shape}",
+                hint="labels.astype(int) for class numbers stored as floats.",
+            )
+        )
+    if y.shape != x.shape[:-1]:
+        hint = "drop the last axis, labels[..., 0]." if y.shape == x.shape[:-1] + (1,) else None
+        raise ShapeError(
+            message(name, "labels must have the logits' shape without the last axis.", received=f"logits {x.shape}, labels {y.shape}", hint=hint)
+        )
+    _check_range(name, y, x.shape[-1], ignore_index)
+    params = {
+        "labels": y, "weight": raw_weight, "ignore_index": ignore_index, "label_smoothing": float(label_smoothing), "reduction": code,
+    }  # fmt: skip
+    return applyn(_SOFTMAX, (x,), params)
+
+
+def _check_range(name: str, labels: Any, classes: int, ignore: int | None) -> None:
+    if not labels.size:
+        return
+    if labels.min() >= 0 and labels.max() < classes:
+        return
+    bad = (labels < 0) | (labels >= classes)
+    if ignore is not None:
+        bad &= labels != ignore
+    if bad.any():
+        at = int(np.flatnonzero(bad)[0])
+        raise ValueError(
+            message(
+                name,
+                f"labels must be in [0, {classes}).",
+                received=f"label {labels.reshape(-1)[at]} at position {np.unravel_index(at, labels.shape)}",
+                hint="count the classes from 0; use ignore_index for labels to leave out.",
+            )
+        )
+
+
+def _soft_labels(x: Tensor, q: Tensor, weight: Any, smoothing: float, code: int) -> Tensor:
+    """Labels as probabilities: plain ops, so that the labels get gradients as well."""
+    x, q = agree_all([x, q])
+    if smoothing:
+        q = q * (1 - smoothing) + smoothing / x.shape[-1]
+    terms = q * log_softmax(x, -1)
+    if weight is not None:
+        terms = terms * wrap(weight)
+    loss = -sum(terms, -1)
+    return loss if code == 0 else sum(loss) if code == 2 else mean(loss)
+
+
+public(_SOFTMAX, softmax_cross_entropy)
+
+
+# ------------------------------------------------------------------ sigmoid
+def _sigmoid_reference(z: Tensor, y: Tensor) -> Tensor:
+    return maximum(z, 0.0) - z * y + log1p(exp(-absolute(z)))
+
+
+def _sigmoid_forward(B: Any) -> Any:
+    return lambda z, y: B.sigmoid_cross_entropy(z, y, True)
+
+
+def _sigmoid_back(F: Any, g: Any, grad: Any, needs: Any, z: Any, y: Any) -> list[Any]:
+    return [g * grad if needs[0] else None, -g * z if needs[1] else None]
+
+
+_SIGMOID = Op(
+    "sigmoid_cross_entropy_terms",
+    vjp_all=_sigmoid_back,
+    reference=_sigmoid_reference,
+    saves=("x", "y"),
+    aux=True,
+    broadcasts=True,
+    forward=_sigmoid_forward,
+)
+
+
+def sigmoid_cross_entropy_terms(z: Any, y: Any) -> Tensor:
+    """Element-wise -y log sigmoid(z) - (1 - y) log(1 - sigmoid(z)), without overflow, for y in [0, 1]."""
+    return applyn(_SIGMOID, agree_all([lift(z), lift(y)]), {})
+
+
+public(_SIGMOID, sigmoid_cross_entropy_terms)
+
+
+def sigmoid_cross_entropy(
+    logits: Any, labels: Any, *, weight: Any = None, pos_weight: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """Cross-entropy between labels in [0, 1] and sigmoid(logits), element by element.
+
+    logits, labels: one shape. weight: broadcasts against it. pos_weight multiplies the positive term. Gives a scalar, or the
+    elements for reduction="none". Stable for logits of any size.
+
+    >>> import tensorflowlite_bp as bp
+    >>> float(bp.nn.sigmoid_cross_entropy(bp.asarray([0.0]), bp.asarray([1.0])))
+    0.6931471805599453
+    """
+    name = "sigmoid_cross_entropy"
+    code = _reduction(name, reduction)
+    z = lift(logits)
+    y = lift(labels, z)
+    if z.shape != y.shape:
+        raise ShapeError(message(name, "labels must have the logits' shape.", received=f"logits {z.shape}, labels {y.shape}"))
+    if y.dtype != z.dtype and y.dtype.kind in "biu":
+        y = wrap(y.data.astype(z.dtype))
+    if pos_weight is None:
+        loss = sigmoid_cross_entropy_terms(z, y)
+    else:
+        # (1 - y) z + (1 + (p - 1) y) softplus(-z)
+        from .nn import softplus
+
+        loss = (1 - y) * z + (1 + (lift(pos_weight, z) - 1) * y) * softplus(-z)
+    if weight is not None:
+        loss = loss * lift(weight, z)
+    return loss if code == 0 else sum(loss) if code == 2 else mean(loss)

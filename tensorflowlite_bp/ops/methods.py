@@ -1,0 +1,295 @@
+"""The operators and methods of Tensor: one table, bound at import.
+
+A binary operator with a Tensor on both sides is the hot path: one isinstance, one call.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..autograd import engine
+from ..autograd.modes import recording
+from ..autograd.node import Leaf, Node, NodeN
+from ..autograd.record import apply1, apply2, lift
+from ..autograd.tensor import Tensor, to_array, unshared
+from ..errors import DTypeError, GradientError, ShapeError, message
+from . import creation, elementwise as e, indexing, linalg, reductions as r, shape as s
+
+_NUMBERS = (int, float, complex, bool, np.generic, np.ndarray, list, tuple)
+
+
+def _operator(function: Callable) -> tuple[Callable, Callable]:
+    """`x op y` and its reflection."""
+    op = function.op  # type: ignore[attr-defined]
+
+    def forward(self: Tensor, other: Any) -> Tensor:
+        if isinstance(other, Tensor):
+            return apply2(op, self, other)
+        if isinstance(other, _NUMBERS) or hasattr(other, "__cuda_array_interface__"):
+            return apply2(op, self, lift(other, self))
+        return NotImplemented
+
+    def reflected(self: Tensor, other: Any) -> Tensor:
+        if isinstance(other, _NUMBERS) or hasattr(other, "__cuda_array_interface__"):
+            return apply2(op, lift(other, self), self)
+        return NotImplemented
+
+    return forward, reflected
+
+
+def _plain(function: Callable) -> tuple[Callable, Callable]:
+    """The same for functions that are not one op (comparisons, matmul)."""
+
+    def forward(self: Tensor, other: Any) -> Any:
+        return function(self, other) if isinstance(other, (Tensor, *_NUMBERS)) or hasattr(other, "__array__") else NotImplemented
+
+    def reflected(self: Tensor, other: Any) -> Any:
+        return function(other, self) if isinstance(other, _NUMBERS) or hasattr(other, "__array__") else NotImplemented
+
+    return forward, reflected
+
+
+_SHORTCUTS = {2: e.square, 1: e.positive, 0.5: e.sqrt, -1: e.reciprocal}
+
+
+def _pow(self: Tensor, other: Any) -> Tensor:
+    if type(other) in (int, float) and other in _SHORTCUTS and self.data.dtype.kind in "fc":
+        return _SHORTCUTS[other](self)
+    return _power(self, other)
+
+
+_power, _rpow = _operator(e.power)
+
+for _name, _function in {"add": e.add, "sub": e.subtract, "mul": e.multiply, "truediv": e.divide, "mod": e.remainder}.items():
+    _forward, _reflected = _operator(_function)
+    setattr(Tensor, f"__{_name}__", _forward)
+    setattr(Tensor, f"__r{_name}__", _reflected)
+for _name, _function in {"matmul": linalg.matmul, "floordiv": e.floor_divide}.items():
+    _forward, _reflected = _plain(_function)
+    setattr(Tensor, f"__{_name}__", _forward)
+    setattr(Tensor, f"__r{_name}__", _reflected)
+for _name, _function in {
+    "eq": e.equal, "ne": e.not_equal, "lt": e.less, "le": e.less_equal, "gt": e.greater, "ge": e.greater_equal,
+}.items():  # fmt: skip
+    setattr(Tensor, f"__{_name}__", _plain(_function)[0])
+Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]  # __eq__ compares elements; identity hashes, as torch's
+
+
+def _bitwise(name: str) -> tuple[Callable, Callable]:
+    method, reflected = f"__{name}__", f"__r{name}__"
+
+    def forward(self: Tensor, other: Any) -> Any:
+        out = getattr(self.data, method)(other.data if isinstance(other, Tensor) else other)
+        return out if out is NotImplemented else lift(out)
+
+    def backward(self: Tensor, other: Any) -> Any:
+        out = getattr(self.data, reflected)(other)
+        return out if out is NotImplemented else lift(out)
+
+    return forward, backward
+
+
+for _name in ("and", "or", "xor", "lshift", "rshift"):
+    _forward, _reflected = _bitwise(_name)
+    setattr(Tensor, f"__{_name}__", _forward)
+    setattr(Tensor, f"__r{_name}__", _reflected)
+
+
+def _divmod(self: Tensor, other: Any) -> tuple[Tensor, Tensor]:
+    return self // other, self % other
+
+
+# ------------------------------------------------------------------ writing in place
+def assign(target: Tensor, value: Tensor) -> None:
+    """Give `target` the value and the history of `value`: the new version that an in-place operation on a recording tensor makes."""
+    if value.shape != target.shape:
+        raise ShapeError(
+            message("in-place", "the result must fit the tensor it is written to.", received=f"result {value.shape}, tensor {target.shape}")
+        )
+    if value.dtype != target.dtype:
+        if not np.can_cast(value.dtype, target.dtype, "same_kind"):
+            raise DTypeError(message("in-place", f"a {value.dtype} result does not fit a {target.dtype} tensor."))
+        value = e.astype(value, target.dtype)
+    target.data, target.node = value.data, value.node
+
+
+def check_writable(target: Tensor, records: bool) -> None:
+    """Raise where writing would give a wrong gradient, or break an alias."""
+    if not recording():
+        return
+    node = target.node
+    if type(node) is Leaf:
+        raise GradientError(
+            message(
+                "in-place",
+                "a leaf that requires grad cannot be written in place.",
+                hint="write inside bp.no_grad() (a weight's update), or work on a copy: y = x.copy().",
+            )
+        )
+    if isinstance(node, (Node, NodeN)) and node.op.view and target.data.base is not None:
+        raise GradientError(
+            message(
+                "in-place",
+                "this tensor is a view of a recording tensor; writing through it cannot be followed.",
+                received=f"the result of {node.op.name}",
+                hint="write to the original, x[i] = v, or to a copy: y = x[i].copy().",
+            )
+        )
+    if node is None and records and target.data.base is not None:
+        raise GradientError(
+            message(
+                "in-place",
+                "a recording value cannot be written into a view: the tensor it views would not know.",
+                hint="write to the original, or to a copy.",
+            )
+        )
+
+
+def _write(target: Tensor, raw_write: Callable[[Any], None], result: Callable[[], Tensor], records: bool) -> None:
+    """Write to memory where nothing is recorded, else make a new version."""
+    check_writable(target, records)
+    if recording() and (target.node is not None or records):
+        assign(target, result())
+        return
+    if target.node is not None:
+        raw_write(target._writable())  # under no_grad: a live graph keeps the values it saved
+        return
+    if not unshared(target):
+        engine.note_write(target.data)
+    raw_write(target.data)
+
+
+def _setitem(self: Tensor, index: Any, value: Any) -> None:
+    index = indexing.raw_index(index)
+    value = value if isinstance(value, Tensor) else to_array(value)
+    records = isinstance(value, Tensor) and value.node is not None
+
+    def raw_write(data: Any) -> None:
+        data[index] = value.data if isinstance(value, Tensor) else value
+
+    _write(self, raw_write, lambda: indexing.setitem(self, value, index), records)
+
+
+def _in_place(function: Callable, ufunc: str) -> Callable:
+    def method(self: Tensor, other: Any) -> Tensor:
+        other = lift(other, self)
+
+        def raw_write(data: Any) -> None:
+            getattr(np, ufunc)(data, other.data, out=data, casting="same_kind")
+
+        _write(self, raw_write, lambda: function(self, other), other.node is not None)
+        return self
+
+    return method
+
+
+for _name, (_function, _ufunc) in {
+    "iadd": (e.add, "add"), "isub": (e.subtract, "subtract"), "imul": (e.multiply, "multiply"), "itruediv": (e.divide, "divide"),
+    "ipow": (e.power, "power"), "imod": (e.remainder, "remainder"), "ifloordiv": (e.floor_divide, "floor_divide"),
+}.items():  # fmt: skip
+    setattr(Tensor, f"__{_name}__", _in_place(_function, _ufunc))
+
+
+def _fill(self: Tensor, value: Any) -> None:
+    self[...] = value
+
+
+# ------------------------------------------------------------------ methods
+def _reshape(self: Tensor, *shape: Any, **_: Any) -> Tensor:
+    return s.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+
+def _transpose(self: Tensor, *axes: Any) -> Tensor:
+    return s.transpose(self, (axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes) or None)
+
+
+def _iter(self: Tensor) -> Any:
+    if not self.ndim:
+        raise TypeError("iteration over a 0-d Tensor")
+    return (self[k] for k in range(self.data.shape[0]))
+
+
+def _deviation(function: Callable) -> Callable:
+    def method(self: Tensor, axis: Any = None, *, ddof: float = 0, correction: float | None = None, keepdims: bool = False) -> Tensor:
+        return function(self, axis, correction=ddof if correction is None else correction, keepdims=keepdims)
+
+    return method
+
+
+def _clip(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    return e.clip(self, min, max)
+
+
+def _round(self: Tensor, decimals: int = 0) -> Tensor:
+    return e.round(self, decimals)
+
+
+def _float_or_int(self: Tensor, ndigits: int | None = None) -> Any:
+    return round(self.data.item(), ndigits)
+
+
+METHODS: dict[str, Callable] = {
+    "__neg__": lambda self: apply1(e.negative.op, self),  # type: ignore[attr-defined]
+    "__pos__": e.positive,
+    "__abs__": e.absolute,
+    "__invert__": lambda self: lift(~self.data),
+    "__pow__": _pow,
+    "__rpow__": _rpow,
+    "__divmod__": _divmod,
+    "__round__": _float_or_int,
+    "__iter__": _iter,
+    "__getitem__": indexing.getitem,
+    "__setitem__": _setitem,
+    "fill": _fill,
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "swapaxes": s.swapaxes,
+    "squeeze": s.squeeze,
+    "ravel": lambda self: s.ravel(self),
+    "flatten": lambda self: s.reshape(e.copy(self), (-1,)),
+    "repeat": s.repeat,
+    "astype": lambda self, dtype, copy=True: e.astype(self, dtype),
+    "copy": lambda self: e.copy(self),
+    "to": creation.to,
+    "clip": _clip,
+    "round": _round,
+    "conj": e.conjugate,
+    "conjugate": e.conjugate,
+    "dot": linalg.dot,
+    "take": indexing.take,
+    "diagonal": indexing.diagonal,
+    "trace": indexing.trace,
+    "argsort": indexing.argsort,
+    "nonzero": indexing.nonzero,
+    "searchsorted": indexing.searchsorted,
+    "sum": r.sum,
+    "mean": r.mean,
+    "var": _deviation(r.var),
+    "std": _deviation(r.std),
+    "max": r.max,
+    "min": r.min,
+    "prod": r.prod,
+    "cumsum": r.cumsum,
+    "argmax": r.argmax,
+    "argmin": r.argmin,
+    "any": r.any,
+    "all": r.all,
+}
+for _name, _function in METHODS.items():
+    # a plain function as class attribute binds; the wrapper's name and documentation stay the op's
+    setattr(Tensor, _name, _function)
+
+Tensor.T = property(s.transpose, doc="The axes in reverse order.")  # type: ignore[attr-defined]
+Tensor.mT = property(s.matrix_transpose, doc="The last two axes exchanged.")  # type: ignore[attr-defined]
+Tensor.real = property(lambda self: e.real(self) if self.data.dtype.kind == "c" else self, doc="The real part.")  # type: ignore[attr-defined]
+Tensor.imag = property(e.imag, doc="The imaginary part.")  # type: ignore[attr-defined]
+
+
+def write_all(target: Tensor, result: Tensor) -> None:
+    """target[...] = result, as `out=target` means it."""
+
+    def raw_write(data: Any) -> None:
+        np.copyto(data, result.data, casting="same_kind")
+
+    _write(target, raw_write, lambda: result, result.node is not None)

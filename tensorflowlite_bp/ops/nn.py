@@ -1,0 +1,432 @@
+"""Activations, the softmax family, linear layers, normalisation, regularisation, look-up: the functional neural ops.
+
+Channels last; kernels as `(*window, in, out)`. Fused ops carry their composition in plain ops as `reference`: used in every order
+beyond the first, in forward mode, and as the oracle of their tests.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..autograd.declare import operation, unary
+from ..autograd.op import Op, helper, public
+from ..autograd.record import agree_all, apply_aux, applyn, constant, lift
+from ..autograd.tensor import Tensor, wrap
+from ..errors import DTypeError, ShapeError, message
+from .elementwise import (
+    absolute, add, astype, clip, divide, exp, expm1, log1p, maximum, minimum, multiply, sqrt, square, tanh, where,
+)  # fmt: skip
+from .indexing import take_along_axis
+from .reductions import kept, logsumexp, max, mean, sum
+
+# ------------------------------------------------------------------ activations
+relu = unary(
+    "relu",
+    vjp=lambda F, g, out, x: g * F.greater(out, 0),
+    saves=("out",),
+    forward=lambda B: lambda x: B.maximum(x, 0),
+    doc="max(x, 0); the derivative at 0 is 0. NaN stays NaN.",
+)
+sigmoid = unary("sigmoid", vjp=lambda F, g, out, x: g * out * (1 - out), saves=("out",), doc="1 / (1 + exp(-x)), without overflow.")
+softplus = unary(
+    "softplus", vjp=lambda F, g, out, x: g * F.sigmoid(x), saves=("x",), doc="log(1 + exp(x)), without overflow: a smooth relu."
+)
+log_sigmoid = unary("log_sigmoid", vjp=lambda F, g, out, x: g * F.sigmoid(-x), saves=("x",), doc="log(sigmoid(x)), without overflow.")
+silu = unary(
+    "silu",
+    vjp=lambda F, g, out, x: g * F.sigmoid(x) * (1 + x * (1 - F.sigmoid(x))),
+    saves=("x",),
+    forward=lambda B: lambda x: x * B.sigmoid(x),
+    doc="x * sigmoid(x), also called swish.",
+)
+erf = unary(
+    "erf", vjp=lambda F, g, out, x: g * F.exp(-(x * x)) * (2 / math.sqrt(math.pi)), saves=("x",), doc="The error function."
+)
+softsign = unary(
+    "softsign",
+    vjp=lambda F, g, out, x: g / F.square(1 + F.absolute(x)),
+    saves=("x",),
+    forward=lambda B: lambda x: x / (1 + B.absolute(x)),
+    doc="x / (1 + |x|).",
+)
+
+
+@helper
+def relu6(x: Any) -> Tensor:
+    """min(max(x, 0), 6)."""
+    return clip(relu(x), None, 6.0)
+
+
+@operation(
+    vjp=(lambda F, g, out, x, *, negative_slope: g * F.where(F.greater(x, 0), F.ones_like(x), negative_slope * F.ones_like(x)),),
+    saves=("x",),
+    elementwise=True,
+    forward=lambda B: lambda x, *, negative_slope: B.where(x > 0, x, x * x.dtype.type(negative_slope)),
+)
+def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
+    """x where positive, negative_slope * x elsewhere."""
+    return (x,), {"negative_slope": negative_slope}
+
+
+def _exponential_tail(x: Tensor, alpha: float, rate: float = 1.0) -> Tensor:
+    """x where positive, alpha (exp(x / rate) - 1) elsewhere; exp never sees the positive side, where it would overflow."""
+    tail = minimum(x, 0.0)
+    return where(x.data > 0, x, expm1(tail if rate == 1.0 else tail / rate) * alpha)
+
+
+@helper
+def elu(x: Any, alpha: float = 1.0) -> Tensor:
+    """x where positive, alpha * (exp(x) - 1) elsewhere."""
+    return _exponential_tail(lift(x), alpha)
+
+
+@helper
+def selu(x: Any) -> Tensor:
+    """Scaled elu with the constants that keep mean 0 and variance 1 (Klambauer et al. 2017)."""
+    return _exponential_tail(lift(x), 1.6732632423543772) * 1.0507009873554805
+
+
+@helper
+def celu(x: Any, alpha: float = 1.0) -> Tensor:
+    """x where positive, alpha * (exp(x / alpha) - 1) elsewhere."""
+    return _exponential_tail(lift(x), alpha, alpha)
+
+
+@helper
+def gelu(x: Any, *, approximate: bool = False) -> Tensor:
+    """x * Phi(x), Phi the normal distribution function (Hendrycks and Gimpel 2016); approximate: by tanh.
+
+    >>> import tensorflowlite_bp as bp
+    >>> float(bp.nn.gelu(bp.asarray(1.0)))
+    0.8413447460685429
+    """
+    x = lift(x)
+    if approximate:
+        inner = (x + 0.044715 * (x * x * x)) * math.sqrt(2 / math.pi)
+        return 0.5 * x * (1.0 + tanh(inner))
+    return 0.5 * x * (1.0 + erf(x * math.sqrt(0.5)))
+
+
+@helper
+def mish(x: Any) -> Tensor:
+    """x * tanh(softplus(x))."""
+    x = lift(x)
+    return x * tanh(softplus(x))
+
+
+@helper
+def hard_sigmoid(x: Any) -> Tensor:
+    """clip(x / 6 + 1/2, 0, 1)."""
+    return clip(lift(x) / 6.0 + 0.5, 0.0, 1.0)
+
+
+@helper
+def hard_silu(x: Any) -> Tensor:
+    """x * hard_sigmoid(x)."""
+    x = lift(x)
+    return x * hard_sigmoid(x)
+
+
+@helper
+def glu(x: Any, axis: int = -1) -> Tensor:
+    """The first half of an axis times the sigmoid of the second."""
+    x = lift(x)
+    if x.shape[axis] % 2:
+        raise ShapeError(message("glu", f"axis {axis} must have an even length.", received=f"{x.shape}"))
+    half = x.shape[axis] // 2
+    lead = (slice(None),) * (axis % x.ndim)
+    return x[(*lead, slice(0, half))] * sigmoid(x[(*lead, slice(half, None))])
+
+
+# ------------------------------------------------------------------ softmax family
+def _softmax_back(F: Any, g: Any, out: Any, x: Any, *, axis: int) -> Any:
+    weighted = g * out
+    return weighted - out * F.sum(weighted, axis=axis, keepdims=True)
+
+
+@operation(vjp=(_softmax_back,), jvp=lambda F, ts, out, x, *, axis: _softmax_back(F, ts[0], out, x, axis=axis), saves=("out",))
+def softmax(x: Any, axis: int = -1) -> Tensor:
+    """exp(x) / sum(exp(x)) along `axis`, without overflow."""
+    return (x,), {"axis": axis}
+
+
+def _log_softmax_back(F: Any, g: Any, out: Any, x: Any, *, axis: int) -> Any:
+    return g - F.exp(out) * F.sum(g, axis=axis, keepdims=True)
+
+
+@operation(
+    vjp=(_log_softmax_back,),
+    jvp=lambda F, ts, out, x, *, axis: ts[0] - F.sum(F.exp(out) * ts[0], axis=axis, keepdims=True),
+    saves=("out",),
+)
+def log_softmax(x: Any, axis: int = -1) -> Tensor:
+    """log(softmax(x)), without overflow."""
+    return (x,), {"axis": axis}
+
+
+@helper
+def one_hot(x: Any, num_classes: int, *, axis: int = -1, dtype: Any = None) -> Tensor:
+    """Integer labels as rows with a single 1; a label outside [0, num_classes) gives a row of zeros.
+
+    x: (...) int. Gives (..., num_classes) of `dtype` (default: bp.floatx()).
+    """
+    from .._floatx import floatx
+
+    labels = constant("one_hot", x)
+    if labels.dtype.kind not in "iu":
+        raise DTypeError(message("one_hot", "integer labels were expected.", received=str(labels.dtype)))
+    classes = np.arange(num_classes)
+    axis %= labels.ndim + 1
+    shape = [1] * (labels.ndim + 1)
+    shape[axis] = num_classes
+    expanded = labels.reshape(labels.shape[:axis] + (1,) + labels.shape[axis:])
+    return wrap((expanded == classes.reshape(shape)).astype(dtype or floatx()))
+
+
+# ------------------------------------------------------------------ linear
+def _linear_reference(x: Tensor, w: Tensor, b: Tensor | None = None, *, relu: bool) -> Tensor:
+    out = x @ w
+    if b is not None:
+        out = out + b
+    return globals()["relu"](out) if relu else out
+
+
+def _linear_back(F: Any, g: Any, out: Any, needs: Any, x: Any, w: Any, b: Any = None, *, relu: bool) -> Any:
+    return F.linear_backward(g, x, w, out, (*needs, False)[:3])[: len(needs)]
+
+
+def _make_linear() -> Op:
+    def forward(B: Any) -> Any:
+        return lambda x, w, b=None, *, relu: (out := B.linear(x, w, b, relu=relu), out if relu else None)
+
+    return Op("linear", vjp_all=_linear_back, reference=_linear_reference, saves=("x", "y"), aux=True, forward=forward)
+
+
+_LINEAR = _make_linear()
+_ACTIVATIONS = {
+    "relu": relu, "relu6": relu6, "leaky_relu": leaky_relu, "elu": elu, "selu": selu, "celu": celu, "gelu": gelu, "silu": silu,
+    "swish": silu, "mish": mish, "sigmoid": sigmoid, "hard_sigmoid": hard_sigmoid, "hard_silu": hard_silu, "softplus": softplus,
+    "softsign": softsign, "tanh": tanh, "softmax": softmax, "log_softmax": log_softmax, "exponential": exp, "glu": glu,
+    "log_sigmoid": log_sigmoid, "linear": lambda x: x,
+}  # fmt: skip
+_PLAIN = {"relu": True}
+
+
+def activate(name: str, x: Tensor, activation: Any) -> Tensor:
+    """Apply an activation given as None, a name or a function."""
+    if activation is None:
+        return x
+    if callable(activation):
+        return activation(x)
+    found = _ACTIVATIONS.get(activation)
+    if found is None:
+        raise ValueError(message(name, f"unknown activation {activation!r}.", hint=f"one of {', '.join(sorted(_ACTIVATIONS))}."))
+    return found(x)
+
+
+def linear(x: Any, weight: Any, bias: Any = None, *, activation: Any = None) -> Tensor:
+    """activation(x @ weight + bias), as one node; relu is fused into the product.
+
+    x: (..., in). weight: (in, out). bias: (out). Gives (..., out).
+    Raises ShapeError naming the axes that differ.
+
+    >>> import numpy as np, tensorflowlite_bp as bp
+    >>> bp.nn.linear(np.ones((1, 2)), np.ones((2, 1)), np.ones(1), activation="relu")
+    Tensor([[3.]])
+    """
+    x = x if isinstance(x, Tensor) else lift(x)
+    w = weight if isinstance(weight, Tensor) else lift(weight)
+    xs, ws = x.data.shape, w.data.shape
+    if len(ws) != 2 or not xs or xs[-1] != ws[0]:
+        _raise_linear(xs, ws)
+    fused = activation == "relu" or activation is relu
+    if bias is None:
+        args: tuple[Tensor, ...] = (x, w)
+    else:
+        b = bias if isinstance(bias, Tensor) else lift(bias)
+        if b.data.shape != ws[1:]:
+            _raise_bias(b.data.shape, ws)
+        args = (x, w, b)
+    dtype = x.data.dtype
+    if dtype is not w.data.dtype or (bias is not None and dtype is not args[2].data.dtype):
+        args = agree_all(list(args))
+    out = applyn(_LINEAR, args, _FUSED if fused else _UNFUSED)
+    return out if fused or activation is None else activate("linear", out, activation)
+
+
+_FUSED, _UNFUSED = {"relu": True}, {"relu": False}
+public(_LINEAR, linear)
+
+
+def _raise_linear(xs: tuple, ws: tuple) -> None:
+    raise ShapeError(message("linear", "the input's last axis must match the weight's first.", received=f"input {xs}, weight {ws}"))
+
+
+def _raise_bias(bs: tuple, ws: tuple) -> None:
+    raise ShapeError(message("linear", f"the bias must have shape ({ws[1]},), the weight's last axis.", received=f"bias {bs}, weight {ws}"))
+
+
+# ------------------------------------------------------------------ normalisation
+def _batch_norm_reference(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, *, eps: float, axis: int) -> Tensor:
+    others = tuple(i for i in range(x.ndim) if i != axis % x.ndim)
+    centred = x - mean(x, others, keepdims=True)
+    out = centred / sqrt(mean(centred * centred, others, keepdims=True) + eps)
+    return _affine(out, weight, bias, axis)
+
+
+def _affine(out: Tensor, weight: Tensor | None, bias: Tensor | None, axis: int) -> Tensor:
+    shape = tuple(n if i == axis % out.ndim else 1 for i, n in enumerate(out.shape))
+    if weight is not None:
+        out = out * weight.reshape(shape)
+    return out if bias is None else out + bias.reshape(shape)
+
+
+def _batch_norm_back(F: Any, g: Any, aux: Any, needs: Any, x: Any, weight: Any = None, bias: Any = None, *, eps: float, axis: int) -> Any:
+    mean, _, inv_std = aux
+    return F.batch_norm_backward(g, x, weight, mean, inv_std, axis=axis)[: len(needs)]
+
+
+_BATCH_NORM = Op(
+    "batch_norm",
+    vjp_all=_batch_norm_back,
+    reference=_batch_norm_reference,
+    saves=("x", "y"),
+    aux=True,
+    forward=lambda B: lambda x, w=None, b=None, *, eps, axis: (lambda r: (r[0], r[1:]))(B.batch_norm(x, w, b, eps=eps, axis=axis)),
+)
+
+
+def batch_norm(
+    x: Any,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    *,
+    training: bool,
+    momentum: float = 0.99,
+    eps: float = 1e-3,
+    axis: int = -1,
+) -> tuple[Tensor, Any, Any]:
+    """Normalise each channel over the batch (Ioffe and Szegedy 2015); gives (out, new running mean, new running variance).
+
+    x: any shape with `channels` along `axis`; weight, bias, running_mean, running_var: (channels), weight and bias may be None.
+    Training uses the batch's mean and (biased) variance and moves the running ones: `momentum * old + (1 - momentum) * batch`;
+    otherwise the running ones are used and given back. The running statistics are constants, out of the way of gradients.
+    """
+    x = lift(x)
+    if not x.ndim or not -x.ndim <= axis < x.ndim:
+        raise ShapeError(message("batch_norm", f"axis {axis} must be an axis of the input.", received=f"input {x.shape}"))
+    channels = x.shape[axis]
+    args = [x]
+    for name, p in (("weight", weight), ("bias", bias)):
+        if p is not None:
+            p = lift(p)
+            if p.shape != (channels,):
+                raise ShapeError(message("batch_norm", f"the {name} must have shape ({channels},).", received=f"{p.shape} for input {x.shape}"))
+            args.append(p)
+    if weight is None and bias is not None:
+        args = [x, wrap(np.ones(channels, x.dtype)), args[1]]
+    agreed = agree_all(args)
+    x = agreed[0]
+    old_mean, old_var = _statistic(running_mean), _statistic(running_var)
+    if not training:
+        shape = tuple(n if i == axis % x.ndim else 1 for i, n in enumerate(x.shape))
+        scale = 1 / np.sqrt(old_var + np.asarray(eps, old_var.dtype))
+        out = (x - wrap(old_mean.astype(x.dtype, copy=False).reshape(shape))) * wrap(scale.astype(x.dtype, copy=False).reshape(shape))
+        return _affine(out, agreed[1] if len(agreed) > 1 else None, agreed[2] if len(agreed) > 2 else None, axis), old_mean, old_var
+    if x.size == 0:
+        raise ShapeError(message("batch_norm", "at least one example is needed for the batch's statistics.", received=f"input {x.shape}"))
+    out, (batch_mean, batch_var, _) = apply_aux(_BATCH_NORM, agreed, {"eps": eps, "axis": axis % x.ndim})
+    keep = old_mean.dtype.type(momentum)
+    rest = old_mean.dtype.type(1 - momentum)
+    return out, old_mean * keep + batch_mean.astype(old_mean.dtype, copy=False) * rest, (
+        old_var * keep + batch_var.astype(old_var.dtype, copy=False) * rest
+    )
+
+
+def _statistic(x: Any) -> Any:
+    return x.data if isinstance(x, Tensor) else lift(x).data
+
+
+public(_BATCH_NORM, batch_norm)
+
+
+@helper
+def layer_norm(x: Any, weight: Any = None, bias: Any = None, *, axis: Any = -1, eps: float = 1e-5) -> Tensor:
+    """Normalise each example over `axis` (Ba, Kiros and Hinton 2016). weight, bias: the shape of the normalised axes, or None."""
+    x = lift(x)
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    centred = x - mean(x, axes, keepdims=True)
+    out = centred / sqrt(mean(square(centred), axes, keepdims=True) + eps)
+    return _scale_shift(out, weight, bias, axes)
+
+
+@helper
+def rms_norm(x: Any, weight: Any = None, *, axis: Any = -1, eps: float = 1e-6) -> Tensor:
+    """x / sqrt(mean(x^2) + eps) over `axis`, times weight (Zhang and Sennrich 2019)."""
+    x = lift(x)
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    return _scale_shift(x / sqrt(mean(square(x), axes, keepdims=True) + eps), weight, None, axes)
+
+
+def _scale_shift(out: Tensor, weight: Any, bias: Any, axes: tuple[int, ...]) -> Tensor:
+    places = {a % out.ndim for a in axes}
+    shape = tuple(n if i in places else 1 for i, n in enumerate(out.shape))
+    if weight is not None:
+        out = out * lift(weight).reshape(shape)
+    return out if bias is None else out + lift(bias).reshape(shape)
+
+
+@helper
+def group_norm(x: Any, groups: int, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Tensor:
+    """Normalise groups of channels of each example (Wu and He 2018). x: (batch, *space, channels)."""
+    x = lift(x)
+    channels = x.shape[-1]
+    if channels % groups:
+        raise ShapeError(message("group_norm", f"{groups} groups must divide the channels.", received=f"{channels} channels"))
+    split = x.reshape((x.shape[0], -1, groups, channels // groups))
+    out = layer_norm(split, axis=(1, 3), eps=eps).reshape(x.shape)
+    return _scale_shift(out, weight, bias, (-1,))
+
+
+# ------------------------------------------------------------------ regularisation, look-up
+@helper
+def dropout(x: Any, rate: float, *, training: bool = True, generator: Any = None) -> Tensor:
+    """Zero each element with probability `rate` and scale the others by 1 / (1 - rate) (Srivastava et al. 2014)."""
+    from . import random
+
+    if not 0 <= rate <= 1:
+        raise ValueError(message("dropout", "the rate must be in [0, 1].", received=str(rate)))
+    x = lift(x)
+    if not training or rate == 0:
+        return x
+    if rate == 1:
+        return x * 0.0
+    mask = (generator or random.default_generator()).keep_mask(x.shape, rate, x.dtype)
+    return x * wrap(mask)
+
+
+def embedding(indices: Any, weight: Any) -> Tensor:
+    """Rows of a table. indices: (...) int in [0, rows). weight: (rows, *features). Gives (..., *features).
+
+    Raises ValueError naming the first index out of range.
+    """
+    w = lift(weight)
+    raw = constant("embedding", indices)
+    if raw.dtype.kind not in "iu":
+        raise DTypeError(message("embedding", "integer indices were expected.", received=str(raw.dtype)))
+    if raw.size and (raw.min() < 0 or raw.max() >= w.shape[0]):
+        bad = np.flatnonzero((raw.reshape(-1) < 0) | (raw.reshape(-1) >= w.shape[0]))[0]
+        raise ValueError(
+            message(
+                "embedding",
+                f"indices must be in [0, {w.shape[0]}).",
+                received=f"index {raw.reshape(-1)[bad]} at flat position {bad}",
+            )
+        )
+    return w[raw]
+
+
+helper(embedding)

@@ -1,0 +1,150 @@
+"""Random numbers from a counter: Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011).
+
+A number depends on the seed and its position alone, so one seed gives the same numbers on every device and with any number of threads,
+and a stream can be wound back (`state`), which is how `bp.checkpoint` draws the same dropout mask twice.
+"""
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from .._typing import Array, Shape
+from ..autograd import custom
+
+_LOCK = threading.Lock()  # drawing moves the counter: two threads must not get the same block
+
+
+class Generator:
+    """A stream of random numbers. Arrays come out raw, on the current backend.
+
+    >>> from tensorflowlite_bp import random
+    >>> a, b = random.Generator(7), random.Generator(7)
+    >>> bool((a.uniform((3,)) == b.uniform((3,))).all())
+    True
+    """
+
+    __slots__ = ("offset", "seed")
+
+    def __init__(self, seed: int | None = None) -> None:
+        """seed: any integer; None takes one from the operating system."""
+        if seed is None:
+            seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+        self.seed = int(seed) & 0xFFFFFFFFFFFFFFFF
+        self.offset = 0
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """(seed, position); settable."""
+        return self.seed, self.offset
+
+    @state.setter
+    def state(self, value: tuple[int, int]) -> None:
+        self.seed, self.offset = value
+
+    def __repr__(self) -> str:
+        return f"Generator(seed={self.seed}, offset={self.offset})"
+
+    def bits(self, n: int) -> Array:
+        """n independent uint32 words."""
+        with _LOCK:
+            start = self.offset
+            self.offset += -(-n // 4)
+        return backend.current().philox(n, seed=self.seed, offset=start)
+
+    def spawn(self) -> "Generator":
+        """A generator with a seed drawn from this one."""
+        low, high = (int(w) for w in self.bits(2))
+        return Generator(low | high << 32)
+
+    def uniform(self, shape: Shape = (), low: float = 0.0, high: float = 1.0, dtype: Any = None) -> Array:
+        """Uniform in [low, high), with 24 random bits for float32 and below, 53 for float64."""
+        dtype = np.dtype(dtype or "float64")
+        n = math.prod(shape)
+        u = self._unit(n, dtype).reshape(shape)
+        if low == 0.0 and high == 1.0:
+            return u
+        out = u * u.dtype.type(high - low) + u.dtype.type(low)
+        return out.astype(dtype, copy=False)
+
+    def _unit(self, n: int, dtype: np.dtype) -> Array:
+        if dtype.itemsize < 8:
+            return ((self.bits(n) >> 8).astype(np.float32) * np.float32(2**-24)).astype(dtype, copy=False)
+        words = self.bits(2 * n)
+        high, low = words[0::2] >> 5, words[1::2] >> 6
+        return (high * 67108864.0 + low) * (1.0 / 9007199254740992.0)
+
+    def normal(self, shape: Shape = (), mean: float = 0.0, std: float = 1.0, dtype: Any = None) -> Array:
+        """Normal, by Box and Muller's transform in float64."""
+        n = math.prod(shape)
+        lib = backend.current()
+        half = -(-n // 2)
+        u = self._unit(2 * half, np.dtype("float64"))
+        radius = lib.sqrt(-2.0 * lib.log1p(-u[:half]))
+        angle = u[half:] * (2 * math.pi)
+        z = lib.concatenate([radius * lib.cos(angle), radius * lib.sin(angle)])[:n].reshape(shape)
+        return (z * std + mean).astype(np.dtype(dtype or "float64"), copy=False)
+
+    def truncated_normal(self, shape: Shape = (), mean: float = 0.0, std: float = 1.0, dtype: Any = None) -> Array:
+        """Normal, with values beyond two deviations drawn again."""
+        n = math.prod(shape)
+        z = self.normal((n,))
+        while True:
+            out = np.flatnonzero(np.abs(z) > 2.0)
+            if not out.size:
+                break
+            z[out] = self.normal((out.size,))
+        return (z.reshape(shape) * std + mean).astype(np.dtype(dtype or "float64"), copy=False)
+
+    def integers(self, low: int, high: int | None = None, shape: Shape = (), dtype: Any = np.int64) -> Array:
+        """Integers in [low, high), or [0, low). Unbiased to 2**-64 of the range."""
+        if high is None:
+            low, high = 0, low
+        span = high - low
+        if span <= 0:
+            raise ValueError(f"[random.integers] low must be below high. Received: {low}, {high}.")
+        n = math.prod(shape)
+        if span <= 2**20:  # the product of 53 bits and the span keeps at least 33 bits of fairness
+            out = np.floor(self._unit(n, np.dtype("float64")) * span).astype(np.int64)
+        else:
+            words = self.bits(2 * n).astype(np.uint64)
+            out = ((words[0::2] << np.uint64(32) | words[1::2]) % np.uint64(span)).astype(np.int64)
+        return (out + low).astype(dtype, copy=False).reshape(shape)
+
+    def permutation(self, n: int) -> Array:
+        """0 .. n-1 in random order: the order that sorts n random 64-bit keys."""
+        words = self.bits(2 * n).astype(np.uint64)
+        return np.argsort(words[0::2] << np.uint64(32) | words[1::2], kind="stable")
+
+    def keep_mask(self, shape: Shape, rate: float, dtype: Any) -> Array:
+        """1 / (1 - rate) with probability 1 - rate, else 0: dropout's factor."""
+        words = self.bits(math.prod(shape)).reshape(shape)
+        keep = words >= np.uint32(min(round(rate * 2**32), 2**32 - 1))
+        return keep * np.dtype(dtype).type(1 / (1 - rate))
+
+
+_default = Generator()
+
+
+def default_generator() -> Generator:
+    """The stream behind everything that was not given one of its own."""
+    return _default
+
+
+def seed(value: int) -> None:
+    """Start the default stream again from a seed."""
+    _default.state = (int(value) & 0xFFFFFFFFFFFFFFFF, 0)
+
+
+def spawn() -> Generator:
+    """A generator of its own, seeded from the default stream."""
+    return _default.spawn()
+
+
+def _restore(state: tuple[int, int]) -> None:
+    _default.state = state
+
+
+custom.snapshots.append((lambda: _default.state, _restore))

@@ -1,0 +1,206 @@
+"""Reductions: sums, means, extremes, products. `axis` is None, an int or a tuple; `keepdims` keeps reduced axes with length 1."""
+
+from typing import Any
+
+from .._typing import Axis, Shape
+from ..autograd.declare import operation
+from ..autograd.op import helper
+from ..autograd.record import nondiff
+from ..autograd.tensor import Tensor
+from ..backend import common
+
+
+def kept(shape: Shape, axis: Axis) -> Shape:
+    """The shape after a reduction with keepdims=True."""
+    if axis is None:
+        return (1,) * len(shape)
+    axes = {a % len(shape) for a in ((axis,) if isinstance(axis, int) else axis)}
+    return tuple([1 if i in axes else n for i, n in enumerate(shape)])
+
+
+def _axis(axis: Any) -> Axis:
+    return axis if axis is None or type(axis) is int else tuple(axis) if hasattr(axis, "__iter__") else int(axis)
+
+
+def _spread(F: Any, g: Any, x: Any, axis: Axis) -> Any:
+    """A cotangent of the reduced shape, as a broadcast view of x's."""
+    return F.broadcast_to(g.reshape(kept(x.shape, axis)), x.shape)
+
+
+# ------------------------------------------------------------------ sums
+@operation(vjp=(lambda F, g, out, x, *, axis, keepdims: _spread(F, g, x, axis),), saves=("x.shape",), linear="joint")
+def sum(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+    """The sum over `axis`. 16-bit floats accumulate in float32."""
+    return (x,), {"axis": _axis(axis), "keepdims": keepdims}
+
+
+@operation(
+    vjp=(lambda F, g, out, x, *, axis, keepdims: _spread(F, g * (1.0 / common.count(x.shape, axis)), x, axis),),
+    saves=("x.shape",),
+    linear="joint",
+)
+def mean(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+    """The mean over `axis`. Raises nothing for an empty axis: the result is NaN, as NumPy's."""
+    return (x,), {"axis": _axis(axis), "keepdims": keepdims}
+
+
+def _sum_to_back(F: Any, g: Any, out: Any, x: Any, *, shape: Shape) -> Any:
+    return F.broadcast_to(g.reshape((1,) * (len(x.shape) - len(shape)) + shape), x.shape)
+
+
+@operation(vjp=(_sum_to_back,), saves=("x.shape",), linear="joint")
+def sum_to(x: Any, shape: Shape) -> Tensor:
+    """Sum over the axes along which `shape` was broadcast to x's: the transpose of broadcast_to."""
+    return (x,), {"shape": tuple(shape)}
+
+
+def _var_back(F: Any, g: Any, out: Any, x: Any, *, axis: Axis, correction: float, keepdims: bool) -> Any:
+    n = common.count(x.shape, axis)
+    centred = x - F.mean(x, axis=axis, keepdims=True)
+    if x.dtype.kind == "c":
+        centred = F.conjugate(centred)
+    return _spread(F, g, x, axis) * centred * (2.0 / (n - correction))
+
+
+def _var_tangent(F: Any, ts: Any, out: Any, x: Any, *, axis: Axis, correction: float, keepdims: bool) -> Any:
+    centred = x - F.mean(x, axis=axis, keepdims=True)
+    product = F.real(F.conjugate(centred) * ts[0]) if x.dtype.kind == "c" else centred * ts[0]
+    return F.sum(product, axis=axis, keepdims=keepdims) * (2.0 / (common.count(x.shape, axis) - correction))
+
+
+@operation(vjp=(_var_back,), saves=("x",), jvp=_var_tangent)
+def var(x: Any, axis: Any = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """The variance: the mean of |x - mean(x)|^2, with n - correction in the denominator."""
+    return (x,), {"axis": _axis(axis), "correction": correction, "keepdims": keepdims}
+
+
+@helper
+def std(x: Any, axis: Any = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """The standard deviation, sqrt(var). Its gradient is not finite where the deviation is 0."""
+    from .elementwise import sqrt
+
+    return sqrt(var(x, axis, correction=correction, keepdims=keepdims))
+
+
+# ------------------------------------------------------------------ extremes: ties share evenly
+def _extreme_back(F: Any, g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
+    best = F.astype(F.equal(x, out.reshape(kept(x.shape, axis))), dtype=x.dtype)
+    share = F.sum(best, axis=axis, keepdims=True)
+    return best * (g.reshape(kept(x.shape, axis)) / share)
+
+
+def _extreme_tangent(F: Any, ts: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
+    best = F.astype(F.equal(x, out.reshape(kept(x.shape, axis))), dtype=x.dtype)
+    return F.sum(best * ts[0], axis=axis, keepdims=keepdims) / F.sum(best, axis=axis, keepdims=keepdims)
+
+
+@operation(vjp=(_extreme_back,), jvp=_extreme_tangent, saves=("x", "out"))
+def max(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+    """The largest element over `axis`; equal ones share the gradient evenly. NaN propagates."""
+    return (x,), {"axis": _axis(axis), "keepdims": keepdims}
+
+
+@operation(vjp=(_extreme_back,), jvp=_extreme_tangent, saves=("x", "out"))
+def min(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+    """The smallest element over `axis`; equal ones share the gradient evenly. NaN propagates."""
+    return (x,), {"axis": _axis(axis), "keepdims": keepdims}
+
+
+def _logsumexp_back(F: Any, g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
+    shape = kept(x.shape, axis)
+    top = out.reshape(shape)
+    return g.reshape(shape) * F.exp(x - F.where(F.isfinite(top), top, F.zeros_like(top)))
+
+
+def _logsumexp_tangent(F: Any, ts: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
+    top = out.reshape(kept(x.shape, axis))
+    weights = F.exp(x - F.where(F.isfinite(top), top, F.zeros_like(top)))
+    return F.sum(weights * ts[0], axis=axis, keepdims=keepdims)
+
+
+@operation(vjp=(_logsumexp_back,), jvp=_logsumexp_tangent, saves=("x", "out"))
+def logsumexp(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+    """log(sum(exp(x))) without overflow; -inf for an empty axis. Its gradient is the softmax.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.nn.logsumexp(bp.asarray([1000.0, 1000.0])).item()
+    1000.6931471805599
+    """
+    return (x,), {"axis": _axis(axis), "keepdims": keepdims}
+
+
+# ------------------------------------------------------------------ products
+def _prod_reference(x: Any, *, axis: Axis, keepdims: bool) -> Tensor:
+    """Halving: log2(n) element-wise products, whose derivative is right with any number of zeros, to any order."""
+    from . import shape as s
+
+    axes = tuple(range(x.ndim)) if axis is None else tuple(a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis))
+    rest = tuple(i for i in range(x.ndim) if i not in axes)
+    n = common.count(x.shape, axes)
+    out = s.reshape(s.transpose(x, rest + axes), tuple(x.shape[i] for i in rest) + (n,))
+    while n > 1:
+        half = n // 2
+        product = out[..., :half] * out[..., half : 2 * half]
+        out = s.concatenate([product, out[..., 2 * half :]], axis=-1) if n % 2 else product
+        n = half + n % 2
+    shape = kept(x.shape, axes) if keepdims else tuple(x.shape[i] for i in rest)
+    if n == 0:
+        return sum(out, axis=-1).reshape(shape) + 1.0
+    return s.reshape(out, shape)
+
+
+def _prod_back(F: Any, g: Any, out: Any, needs: Any, x: Any, *, axis: Axis, keepdims: bool) -> list[Any]:
+    """On raw arrays: out / x, or (with zeros among the factors) the product of the others by running products from both ends."""
+    if bool(F.all(F.not_equal(x, 0))):
+        return [_spread(F, g * out, x, axis) / x]
+    axes = tuple(range(x.ndim)) if axis is None else tuple(a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis))
+    rest = tuple(i for i in range(x.ndim) if i not in axes)
+    flat = x.transpose(rest + axes).reshape(tuple(x.shape[i] for i in rest) + (-1,))
+    before, after = F.ones_like(flat), F.ones_like(flat)
+    before[..., 1:] = F.cumprod(flat[..., :-1], axis=-1)
+    after[..., :-1] = F.cumprod(flat[..., :0:-1], axis=-1)[..., ::-1]
+    others = (before * after).reshape(tuple(x.shape[i] for i in rest + axes)).transpose(_inverse(rest + axes))
+    return [_spread(F, g, x, axis) * others]
+
+
+def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    out = [0] * len(axes)
+    for i, a in enumerate(axes):
+        out[a] = i
+    return tuple(out)
+
+
+@operation(vjp_all=_prod_back, reference=_prod_reference, saves=("x", "out"))
+def prod(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+    """The product over `axis`; right gradients with zeros among the factors too."""
+    return (x,), {"axis": _axis(axis), "keepdims": keepdims}
+
+
+# ------------------------------------------------------------------ running
+def _cumsum_back(F: Any, g: Any, out: Any, x: Any, *, axis: int) -> Any:
+    return F.flip(F.cumsum(F.flip(g, axis=axis), axis=axis), axis=axis)
+
+
+@operation(vjp=(_cumsum_back,), linear="joint")
+def _cumsum(x: Any, axis: int) -> Tensor:
+    return (x,), {"axis": axis}
+
+
+@helper
+def cumsum(x: Any, axis: int | None = None) -> Tensor:
+    """The running sum along `axis`; None: of the flattened array."""
+    from ..autograd.record import lift
+
+    x = lift(x)
+    return _cumsum(x.reshape(-1), 0) if axis is None else _cumsum(x, axis)
+
+
+# ------------------------------------------------------------------ without a derivative
+argmax = nondiff("argmax", doc="The index of the first largest element.")
+argmin = nondiff("argmin", doc="The index of the first smallest element.")
+any = nondiff("any", doc="Whether any element is true.")
+all = nondiff("all", doc="Whether all elements are true.")
+count_nonzero = nondiff("count_nonzero", doc="How many elements are not zero.")
+
+amax = max
+amin = min
