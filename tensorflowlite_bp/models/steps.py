@@ -1,0 +1,245 @@
+"""What compile sets up, and what one step does: the half of the training interface that subclasses override."""
+
+import numpy as np
+import optree
+
+from .. import data, optimizers
+from .. import metrics as metrics_module
+from ..autograd.tensor import Tensor
+from ..errors import NotBuiltError, message
+from .compiled import CompiledLoss, CompiledMetrics
+
+
+class Compilation:
+    """What `compile` was told, resolved. Plain attributes of a plain object: a Layer would track what it holds."""
+
+    def __init__(self, optimizer, loss, loss_weights, metrics, weighted_metrics, output_names):
+        self.arguments = {
+            "optimizer": optimizer,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
+        self.optimizer = optimizers.get(optimizer)
+        self.loss = None if loss is None else CompiledLoss(loss, loss_weights, output_names)
+        self.metrics = None
+        if metrics or weighted_metrics:
+            self.metrics = CompiledMetrics(metrics, weighted_metrics, output_names)
+        self.tracker = metrics_module.Mean(name="loss")
+
+
+class LookUps:
+    """The weights of a model, found once per pass over the data and not once per step (30 us for two layers)."""
+
+    def __init__(self, model):
+        self.trainable = tuple(model.trainable_weights)
+        self.regularised = [v for v in self.trainable if v.regularizer is not None]
+
+
+class Steps:
+    """Compile, losses, metrics and steps of a Model."""
+
+    compiled = False
+    output_names = None
+    _compilation = None
+    _look_ups = None
+
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        loss_weights=None,
+        metrics=None,
+        weighted_metrics=None,
+        run_eagerly=False,
+        steps_per_execution=1,
+        jit_compile="auto",
+        auto_scale_loss=True,
+    ):
+        """Say how to train: an optimizer, a loss, metrics; each a name, an object, or (losses, metrics) a function.
+
+        Several outputs take a list or a dict by output name, and `loss_weights` likewise. `weighted_metrics` see the
+        sample weights. The last four arguments are Keras' and change nothing here: every step is eager.
+        Raises ValueError for an unknown name, with the nearest ones; the model keeps its earlier compilation then.
+
+        >>> import tensorflowlite_bp as bp
+        >>> model = bp.models.Sequential([bp.layers.Dense(1, input_shape=(3,))])
+        >>> model.compile(optimizer="adam", loss="mse", metrics=["mae"])
+        """
+        self._compilation = Compilation(
+            optimizer, loss, loss_weights, metrics, weighted_metrics, self.output_names
+        )
+        self.stop_training = False
+        self.compiled = True
+
+    @property
+    def optimizer(self):
+        """The optimizer given to compile, or None."""
+        return None if self._compilation is None else self._compilation.optimizer
+
+    @property
+    def loss(self):
+        """The loss as it was given to compile, or None."""
+        return None if self._compilation is None else self._compilation.arguments["loss"]
+
+    # ------------------------------------------------------------------ metrics
+    @property
+    def metrics(self):
+        """All metrics: the running loss, those of compile, the losses of several outputs, those of the layers."""
+        compiled = self._compilation
+        found = []
+        if compiled is not None:
+            found.append(compiled.tracker)
+            found.extend(() if compiled.metrics is None else compiled.metrics.metrics)
+            found.extend(() if compiled.loss is None else compiled.loss.metrics)
+        return found + self._own_metrics()
+
+    @property
+    def metrics_names(self):
+        return [metric.name for metric in self.metrics]
+
+    def reset_metrics(self):
+        """Start all running means anew."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def get_metrics_result(self):
+        """{name: value} of all metrics, as they stand."""
+        compiled = self._compilation
+        results = {}
+        others = self._own_metrics()
+        if compiled is not None:
+            results["loss"] = compiled.tracker.result()
+            results.update({} if compiled.metrics is None else compiled.metrics.result())
+            others = [*(() if compiled.loss is None else compiled.loss.metrics), *others]
+        for metric in others:
+            value = metric.result()
+            results.update(value if isinstance(value, dict) else {metric.name: value})
+        return {name: to_number(value) for name, value in results.items()}
+
+    def _own_metrics(self):
+        """Metrics that the model or its layers keep as attributes."""
+        return [
+            value
+            for layer in self._flatten_layers()
+            for value in vars(layer).values()
+            if isinstance(value, metrics_module.Metric)
+        ]
+
+    # ------------------------------------------------------------------ steps
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The scalar to minimise: the compiled loss plus what layers added (regularisers, add_loss)."""
+        compiled = None if self._compilation is None else self._compilation.loss
+        total = None if compiled is None else compiled(y, y_pred, sample_weight)
+        for extra in self._added_losses():
+            extra = extra if extra.ndim == 0 else extra.sum()
+            total = extra if total is None else total + extra
+        if total is None:
+            raise ValueError(
+                message(
+                    "fit",
+                    "there is no loss to minimise.",
+                    hint="pass loss=... to compile(), or call self.add_loss(...) in a layer.",
+                )
+            )
+        return total
+
+    def _added_losses(self):
+        look_ups = self._look_ups
+        if look_ups is None or self._has_penalties:
+            return self.losses
+        return [v.regularizer(v) for v in look_ups.regularised]
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Update the compiled metrics with a batch; gives the results of all metrics."""
+        if self._compilation.metrics is not None:
+            self._compilation.metrics.update_state(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def train_step(self, data):
+        """One update from a batch `(x, y)` or `(x, y, sample_weight)`; gives the logs. Override for another step."""
+        logs = self._train(*unpack(data))
+        return self.get_metrics_result() if logs is None else logs
+
+    def test_step(self, data):
+        """One batch of evaluate; gives the logs."""
+        logs = self._test(*unpack(data))
+        return self.get_metrics_result() if logs is None else logs
+
+    def predict_step(self, data):
+        """The outputs for one batch of inputs."""
+        return self(unpack(data)[0], training=False)
+
+    def _train(self, x, y, sample_weight):
+        y_pred = self(x, training=True)
+        look_ups = self._look_ups
+        if look_ups is None:  # after the first call, which builds the model
+            look_ups = self._look_ups = LookUps(self)
+        loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
+        weights = look_ups.trainable
+        if weights:
+            for w in weights:
+                w.node.grad = None
+            optimizer = self._compilation.optimizer
+            (loss if optimizer.loss_scale_factor is None else optimizer.scale_loss(loss)).backward()
+            optimizer.apply([w.node.grad for w in weights], weights)
+        return self._measure(x, y, y_pred, sample_weight, loss)
+
+    def _test(self, x, y, sample_weight):
+        y_pred = self(x, training=False)
+        loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
+        return self._measure(x, y, y_pred, sample_weight, loss)
+
+    def _forget_look_ups(self):
+        """After a pass: what was looked up may change, and gradients left behind would add to those of a loop by hand."""
+        if self._look_ups is not None:
+            for w in self._look_ups.trainable:
+                w.node.grad = None
+        self._look_ups = None
+
+    def _measure(self, x, y, y_pred, sample_weight, loss):
+        """Metrics of a batch: updated now, read only when somebody asks. A subclass's compute_metrics gives its logs."""
+        compilation = self._compilation
+        count, tracker = batch_size(x), compilation.tracker
+        tracker.total += loss.data.item() * count  # update_state does the same in 6 us
+        tracker.count += count
+        if type(self).compute_metrics is not Steps.compute_metrics:
+            return self.compute_metrics(x, y, detached(y_pred), sample_weight)
+        if compilation.metrics is not None:
+            compilation.metrics.update_state(y, detached(y_pred), sample_weight)
+        return None
+
+    def _require_compiled(self, where):
+        if not self.compiled:
+            raise NotBuiltError(
+                message(
+                    where,
+                    f"the model must be compiled before {where}().",
+                    hint='model.compile(optimizer="adam", loss="mse") says how to train it.',
+                )
+            )
+
+
+unpack = data.unpack_x_y_sample_weight
+
+
+def detached(tree):
+    """Outputs without their graph."""
+    if isinstance(tree, Tensor):
+        return tree.detach()
+    return optree.tree_map(lambda t: t.detach(), tree)
+
+
+def batch_size(x):
+    """How many samples a batch of inputs holds."""
+    return (x if isinstance(x, Tensor) else optree.tree_leaves(x)[0]).data.shape[0]
+
+
+def to_number(value):
+    """A metric's value as a float, or as an array where it is one."""
+    if isinstance(value, float):
+        return value
+    if isinstance(value, Tensor):
+        value = value.numpy()
+    return float(value) if np.ndim(value) == 0 else np.asarray(value)
