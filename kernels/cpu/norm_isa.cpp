@@ -89,26 +89,27 @@ inline Chunk chunk_at(const NormShape& s, const Cut& c, int64_t index) {
     return {begin, greater(0, smaller(c.chunk, full - begin)), 0};
 }
 
+// The mean of a chunk as its distance from the chunk's first row: a large mean would lose digits in float32 (5e-4 at 1e4).
 template <class T>
 void chunk_moments(const T* x, int64_t rows, int64_t width, T* mean, T* m2) {
     const T share = T(1) / (T)rows;
-    // The first row is taken off before the sum, so that the mean keeps its digits when it is large.
     column_sums(rows, width, mean, [=](int64_t at, int64_t j) { return x[at] - x[j]; });
-    for (int64_t j = 0; j < width; ++j) mean[j] = x[j] + mean[j] * share;
+    for (int64_t j = 0; j < width; ++j) mean[j] *= share;
     column_sums(rows, width, m2, [=](int64_t at, int64_t j) {
-        const T d = x[at] - mean[j];
+        const T d = (x[at] - x[j]) - mean[j];
         return d * d;
     });
 }
 
-// Visits, for channel c, every entry of the chunk partials that belongs to it: f(index into the chunk's row, rows in it).
+// Visits every entry of the chunk partials that belongs to a channel: f(index of the entry, index in x of the entry's first
+// number, numbers in it).
 template <class F>
 inline void each_partial(const NormShape& s, const Cut& c, int64_t channel, const F& f) {
     for (int64_t k = 0; k < c.chunks; ++k) {
         const Chunk part = chunk_at(s, c, k);
         for (int64_t r = 0; r < c.glued; ++r) {
-            const int64_t rows = part.rest ? (r < part.rest ? 1 : 0) : part.rows;
-            if (rows) f(k * c.width + r * s.channels + channel, rows);
+            const int64_t rows = part.rest ? (r < part.rest ? 1 : 0) : part.rows, j = r * s.channels + channel;
+            if (rows) f(k * c.width + j, part.begin * c.width + j, rows);
         }
     }
 }
@@ -153,7 +154,7 @@ void forward_last(const NormForward<T>& a) {
         if (part.rows) {
             chunk_moments(x, part.rows, c.width, m, q);
         } else {
-            for (int64_t j = 0; j < part.rest * s.channels; ++j) m[j] = x[j], q[j] = 0;
+            for (int64_t j = 0; j < part.rest * s.channels; ++j) m[j] = q[j] = 0;
         }
     };
     if (total <= kSerialBelow)
@@ -163,8 +164,8 @@ void forward_last(const NormForward<T>& a) {
     parallel_chunks(s.channels, 64, [&](int64_t begin, int64_t end) {
         for (int64_t ch = begin; ch < end; ++ch) {
             Moments all;
-            each_partial(s, c, ch, [&](int64_t at, int64_t rows) {
-                all.merge((double)rows, (double)part_mean[at], (double)part_m2[at]);
+            each_partial(s, c, ch, [&](int64_t at, int64_t first, int64_t rows) {
+                all.merge((double)rows, (double)a.x[first] + (double)part_mean[at], (double)part_m2[at]);
             });
             finish_channel(a, ch, all, mean + ch, scale + ch, offset + ch);
         }
@@ -214,7 +215,7 @@ void backward_last(const NormBackward<T>& a) {
     parallel_chunks(s.channels, 64, [&](int64_t begin, int64_t end) {
         for (int64_t ch = begin; ch < end; ++ch) {
             double sum_g = 0, sum_gx = 0;
-            each_partial(s, c, ch, [&](int64_t at, int64_t) { sum_g += (double)part_g[at], sum_gx += (double)part_gx[at]; });
+            each_partial(s, c, ch, [&](int64_t at, int64_t, int64_t) { sum_g += (double)part_g[at], sum_gx += (double)part_gx[at]; });
             finish_backward(a, ch, sum_g, sum_gx, scale + ch, slope + ch, offset + ch);
         }
     }, total > kSerialBelow ? 256 : s.channels);
@@ -236,10 +237,13 @@ void run_moments(const T* x, int64_t n, Moments* all) {
         T s = 0, q = 0;
 #pragma omp simd reduction(+ : s)
         for (int64_t i = 0; i < len; ++i) s += v[i] - first;
-        const T mean = first + s / (T)len;
+        const T mean = s / (T)len;      // from `first`, as above
 #pragma omp simd reduction(+ : q)
-        for (int64_t i = 0; i < len; ++i) q += (v[i] - mean) * (v[i] - mean);
-        all->merge((double)len, (double)mean, (double)q);
+        for (int64_t i = 0; i < len; ++i) {
+            const T d = (v[i] - first) - mean;
+            q += d * d;
+        }
+        all->merge((double)len, (double)first + (double)mean, (double)q);
     }
 }
 
