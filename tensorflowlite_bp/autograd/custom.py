@@ -4,7 +4,7 @@ Each becomes one node. A function of several results is one node whose cotangent
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import backend
@@ -30,7 +30,7 @@ _PROJECT = Op(
 class _Function(Op):
     """An op made at run time from Python functions on Tensors.
 
-    `pull_fn(args, outs, gs, needs, params)` and `push_fn(args, outs, ts, params)` get and give lists of Tensors (or None).
+    `pull_fn(args, gs, needs, params, record)` and `push_fn(args, ts, params)` get and give lists of Tensors (or None).
     """
 
     __slots__ = ("pull_fn", "push_fn")
@@ -44,7 +44,7 @@ class _Function(Op):
     def _vjp(self, F: Any, g: Any, out: Any, needs: tuple[bool, ...], *args: Any, **params: Any) -> list[Any]:
         raw = F is not graph
         gs = [_lift(i) for i in (g.items if isinstance(g, Parts) else [g])]
-        pulled = self.pull_fn([_lift(a) for a in args], out, gs, needs, params)
+        pulled = self.pull_fn([_lift(a) for a in args], gs, needs, params, not raw)
         return [i.data if raw and i is not None else i for i in pulled]
 
     def _jvp(self, F: Any, ts: list[Any], out: Any, *args: Any, **params: Any) -> Any:
@@ -111,7 +111,7 @@ class _Custom:
         params["out_spec"] = out_spec
         return _attach(self.op, leaves, params, outs, out_spec)
 
-    def _pull(self, args: list[Any], out: Any, gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any]) -> list[Any]:
+    def _pull(self, args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool) -> list[Any]:
         raise NotImplementedError
 
     def _push(self, args: list[Any], ts: list[Any], params: dict[str, Any]) -> list[Any]:
@@ -154,8 +154,8 @@ class custom_vjp(_Custom):
         outs, params["out_spec"] = _outputs(out)
         return _attach(self.op, leaves, params, outs, params["out_spec"])
 
-    def _pull(self, args: list[Any], out: Any, gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any]) -> list[Any]:
-        if recording() and any(a.node is not None for a in args):  # differentiated again: the residuals must be in the graph too
+    def _pull(self, args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool) -> list[Any]:
+        if record:  # differentiated again: the residuals must be in the graph too
             result, residuals = self._call(self.fwd, args, params)  # type: ignore[arg-type]
             values, _ = _outputs(result)
         else:
@@ -196,7 +196,7 @@ class custom_vjp(_Custom):
             zeros = [wrap(backend.of(o.data).zeros(o.shape, o.dtype)) for o in outs]
             for z in zeros:
                 z.requires_grad = True
-            pulled = self._pull(args, None, list(zeros), needs, params)
+            pulled = self._pull(args, list(zeros), needs, params, any(a.node is not None for a in args))
         pairs = [(i, t) for i, t in zip(pulled, ts, strict=True) if i is not None and t is not None and i.node is not None]
         if not pairs:
             return [wrap(z.data) for z in zeros]
@@ -248,7 +248,7 @@ class custom_jvp(_Custom):
     def _push(self, args: list[Any], ts: list[Any], params: dict[str, Any]) -> list[Any]:
         return self._tangents(args, ts, params)
 
-    def _pull(self, args: list[Any], out: Any, gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any]) -> list[Any]:
+    def _pull(self, args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool) -> list[Any]:
         with enable_grad():
             zeros: list[Any] = []
             for a, need in zip(args, needs, strict=True):
@@ -258,7 +258,7 @@ class custom_jvp(_Custom):
             moved = self._tangents(args, zeros, params)
         pairs = [(m, g) for m, g in zip(moved, gs, strict=True) if g is not None and m.node is not None]
         targets = [z.node for z in zeros if z.node is not None]
-        grads = iter(pull([m.node for m, _ in pairs], [g for _, g in pairs], targets) if pairs else [None] * len(targets))
+        grads = iter(pull([m.node for m, _ in pairs], [g for _, g in pairs], targets, create_graph=record) if pairs else [None] * len(targets))
         return [next(grads) if need else None for need in needs]
 
 
@@ -290,29 +290,28 @@ def checkpoint(f: Callable) -> Callable:
         params = {"spec": spec, "tensors": tensors, "count": len(leaves), "kwargs": kwargs, "state": before, "nodes": outside}
         return _attach(op, leaves + captured, params, outs, out_spec)
 
-    def again(args: list[Any], params: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+    def again(args: list[Any], wanted: Sequence[bool], params: dict[str, Any]) -> tuple[list[Any], list[Any]]:
         now = [get() for get, _ in snapshots]
         for (_, put), state in zip(snapshots, params["state"], strict=True):
             put(state)
         try:
             with enable_grad():
-                inner = [isolate(a) for a in args[: params["count"]]]
+                inner = [isolate(a) if want else a for a, want in zip(args[: params["count"]], wanted, strict=False)]
                 outs, _ = _outputs(f(*_put_back(inner, params["tensors"], params["spec"]), **params["kwargs"]))
         finally:
             for (_, put), state in zip(snapshots, now, strict=True):
                 put(state)
         return [a.node for a in inner] + params["nodes"], outs
 
-    def pull_again(args: list[Any], out: Any, gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any]) -> list[Any]:
-        sources, outs = again(args, params)
+    def pull_again(args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool) -> list[Any]:
+        sources, outs = again(args, needs, params)
         pairs = [(o, g) for o, g in zip(outs, gs, strict=True) if g is not None and o.node is not None]
         targets = [s for s, need in zip(sources, needs, strict=True) if need]
-        record = recording() and any(g is not None and g.node is not None for g in gs) | any(a is not None and a.node is not None for a in args)
         grads = iter(pull([o.node for o, _ in pairs], [g for _, g in pairs], targets, create_graph=record))
         return [next(grads) if need else None for need in needs]
 
     def push_again(args: list[Any], ts: list[Any], params: dict[str, Any]) -> list[Any]:
-        sources, outs = again(args, params)
+        sources, outs = again(args, [t is not None for t in ts], params)
         moving = [(s, t) for s, t in zip(sources, ts, strict=True) if t is not None]
         moved = push([o.node for o in outs], [s for s, _ in moving], [t for _, t in moving])
         return [wrap(backend.of(o.data).zeros(o.shape, o.dtype)) if m is None else m for m, o in zip(moved, outs, strict=True)]

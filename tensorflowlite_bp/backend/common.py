@@ -98,6 +98,41 @@ def log_softmax(xp: Any, x: Array, axis: int) -> Array:
         return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 
 
+def softmax_cross_entropy(
+    xp: Any,
+    z: Array,
+    labels: Array,
+    weight: Array | None,
+    ignore_index: int | None,
+    smoothing: float,
+    reduction: int,
+    want_grad: bool,
+) -> tuple[Array, Array | None]:
+    """Loss and d loss / d logits. See ops/losses.py for the meaning; reduction is 0 none, 1 mean, 2 sum."""
+    classes = z.shape[-1]
+    dtype = z.dtype
+    logp = log_softmax(xp, z.astype(xp.float32) if dtype.itemsize == 2 else z, -1)
+    kept = xp.ones(labels.shape, bool) if ignore_index is None else labels != ignore_index
+    target = xp.where(kept, labels, 0)[..., None]
+    of_class = xp.ones(classes, logp.dtype) if weight is None else weight.astype(logp.dtype)
+    scale = xp.where(kept, of_class[target[..., 0]], 0).astype(logp.dtype)
+    even = smoothing / classes
+    loss = -(1 - smoothing) * scale * xp.where(kept, xp.take_along_axis(logp, target, -1)[..., 0], 0)
+    if smoothing:
+        loss -= even * xp.where(kept, (logp * of_class).sum(-1), 0)
+    with xp.errstate(invalid="ignore", divide="ignore"):
+        share = 1 / scale.sum() if reduction == 1 else logp.dtype.type(1)
+        if reduction:
+            loss = xp.asarray(loss.sum() * share)
+        if not want_grad:
+            return loss.astype(dtype), None
+        hit = ((1 - smoothing) * scale)[..., None]
+        grad = xp.exp(logp) * (hit + even * of_class.sum()) - even * of_class
+        xp.put_along_axis(grad, target, xp.take_along_axis(grad, target, -1) - hit, -1)
+        grad = xp.where(kept[..., None], grad * share, 0)
+    return loss.astype(dtype), grad.astype(dtype)
+
+
 def sigmoid_cross_entropy(xp: Any, z: Array, y: Array, want_grad: bool) -> tuple[Array, Array | None]:
     """max(z, 0) - z y + log1p(exp(-|z|)), and its derivative sigmoid(z) - y."""
     e = xp.exp(-xp.abs(z))

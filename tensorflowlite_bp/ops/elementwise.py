@@ -148,7 +148,7 @@ absolute = unary(
 
 
 def _wins(F: Any, g: Any, x: Any, y: Any, out: Any) -> Any:
-    return g * F.equal(x, out) / (1.0 + F.equal(x, y))
+    return F.where(F.equal(x, y), g * 0.5, g * F.equal(x, out))
 
 
 maximum = binary(
@@ -216,8 +216,10 @@ def _clip(x: Any, low: Any, high: Any) -> Tensor:
 
 
 def _inside(F: Any, x: Any, low: Any, high: Any) -> Any:
-    keep = 1 if low is None else F.greater_equal(x, low)
-    return keep if high is None else F.less_equal(x, high) * keep
+    if low is None:
+        return 1 if high is None else F.less_equal(x, high)
+    above = F.greater_equal(x, low)
+    return above if high is None else F.logical_and(above, F.less_equal(x, high))
 
 
 @helper
@@ -240,20 +242,25 @@ def _plain(bound: Any) -> bool:
 
 # ------------------------------------------------------------------ complex
 conjugate = unary("conjugate", vjp=lambda F, g, out, x: F.conjugate(g), doc="The complex conjugate.")
-real = unary(
-    "real",
-    vjp=lambda F, g, out, x: F.astype(g, dtype=x.dtype),
-    saves=("x.shape",),
-    real_result=True,
-    doc="The real part.",
+
+
+@operation(
+    vjp=(lambda F, g, out, x: F.astype(g, dtype=x.dtype),), jvp=lambda F, ts, out, x: F.real(ts[0]), saves=("x.shape",)
 )
-imag = unary(
-    "imag",
-    vjp=lambda F, g, out, x: -1j * g if x.dtype.kind == "c" else F.zeros_like(g),
+def real(x: Any) -> Tensor:
+    """The real part."""
+    return (x,), {}
+
+
+@operation(
+    vjp=(lambda F, g, out, x: g * -1j if x.dtype.kind == "c" else F.zeros_like(g),),
+    jvp=lambda F, ts, out, x: F.imag(ts[0]),
     saves=("x.shape",),
-    real_result=True,
-    doc="The imaginary part.",
 )
+def imag(x: Any) -> Tensor:
+    """The imaginary part."""
+    return (x,), {}
+
 
 # ------------------------------------------------------------------ dtype
 

@@ -50,7 +50,7 @@ def _set_back_value(F: Any, g: Any, out: Any, x: Any, value: Any, *, index: Any)
     if not common.is_basic(index):
         last = _last_writes(index, x.shape, picked.shape)
         if last is not None:
-            picked = picked * F.astype(F.asarray(last), dtype=g.dtype)
+            picked = F.where(last, picked, F.zeros_like(picked))
     if len(value.shape) > picked.ndim:  # NumPy drops leading axes of length 1 of the value
         picked = picked.reshape((1,) * (len(value.shape) - picked.ndim) + picked.shape)
     return F.sum_to(picked, shape=value.shape)

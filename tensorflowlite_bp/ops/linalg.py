@@ -147,11 +147,7 @@ def _einsum_back(F: Any, g: Any, out: Any, needs: Any, *xs: Any, labels: tuple[s
     return pulled
 
 
-def _einsum_forward(B: Any) -> Any:
-    return lambda *xs, labels, result: B.einsum(f"{','.join(labels)}->{result}", *xs, optimize=len(xs) > 2)
-
-
-@operation(vjp_all=_einsum_back, saves=("x", "y", "z"), linear="each", broadcasts=True, promotes=True, forward=_einsum_forward)
+@operation(vjp_all=_einsum_back, saves=("x", "y", "z"), linear="each", broadcasts=True, promotes=True)
 def einsum_labelled(*xs: Any, labels: tuple[str, ...], result: str) -> Tensor:
     """einsum with every label at most once per operand, and none that stands in one operand alone and not in the result."""
     return xs, {"labels": labels, "result": result}

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.op import Op, public
+from ..autograd.op import Op, helper, public
 from ..autograd.record import agree_all, applyn, constant, lift
 from ..autograd.tensor import Tensor, wrap
 from ..errors import DTypeError, ShapeError, message
@@ -49,29 +49,15 @@ def _softmax_reference(
 
 
 def _softmax_forward(B: Any) -> Any:
-    def forward(logits: Any, *, labels: Any, weight: Any, ignore_index: Any, label_smoothing: float, reduction: int) -> Any:
-        out = B.softmax_cross_entropy(logits, labels, weight, ignore_index, label_smoothing, reduction, True)
-        if out is not None:
-            return out
-        loss = _softmax_reference(
-            wrap(logits), labels=labels, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing, reduction=reduction
-        )
-        return loss.data, None
-
-    return forward
+    return lambda z, *, labels, weight, ignore_index, label_smoothing, reduction: B.softmax_cross_entropy(
+        z, labels, weight, ignore_index, label_smoothing, reduction, True
+    )
 
 
 def _softmax_back(F: Any, g: Any, grad: Any, needs: Any, logits: Any, **params: Any) -> list[Any]:
-    if grad is None:  # no kernel: softmax(logits) - q, from the composition
-        from ..autograd.engine import pull
-
-        x = wrap(logits)
-        x.requires_grad = True
-        loss = _softmax_reference(x, **params)
-        return [pull([loss.node], [wrap(np.asarray(g))], [x.node], create_graph=False)[0].data]
-    if grad.ndim == g.ndim + 1 and g.ndim:
+    if params["reduction"] == 0:
         return [grad * g[..., None]]
-    return [grad if g.ndim == 0 and g == 1 else grad * g]
+    return [grad if g == 1 else grad * g]
 
 
 _SOFTMAX = Op(
@@ -204,6 +190,7 @@ def sigmoid_cross_entropy_terms(z: Any, y: Any) -> Tensor:
 public(_SIGMOID, sigmoid_cross_entropy_terms)
 
 
+@helper
 def sigmoid_cross_entropy(
     logits: Any, labels: Any, *, weight: Any = None, pos_weight: Any = None, reduction: str = "mean"
 ) -> Tensor:
@@ -232,5 +219,5 @@ def sigmoid_cross_entropy(
 
         loss = (1 - y) * z + (1 + (lift(pos_weight, z) - 1) * y) * softplus(-z)
     if weight is not None:
-        loss = loss * lift(weight, z)
+        loss = loss * (weight if isinstance(weight, Tensor) else wrap(np.asarray(weight, z.dtype)))
     return loss if code == 0 else sum(loss) if code == 2 else mean(loss)

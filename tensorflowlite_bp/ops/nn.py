@@ -200,7 +200,7 @@ def _make_linear() -> Op:
     def forward(B: Any) -> Any:
         return lambda x, w, b=None, *, relu: (out := B.linear(x, w, b, relu=relu), out if relu else None)
 
-    return Op("linear", vjp_all=_linear_back, reference=_linear_reference, saves=("x", "y"), aux=True, forward=forward)
+    return Op("linear", vjp_all=_linear_back, reference=_linear_reference, saves=("x", "y", "z"), aux=True, forward=forward)
 
 
 _LINEAR = _make_linear()
@@ -291,7 +291,7 @@ _BATCH_NORM = Op(
     "batch_norm",
     vjp_all=_batch_norm_back,
     reference=_batch_norm_reference,
-    saves=("x", "y"),
+    saves=("x", "y", "z"),
     aux=True,
     forward=lambda B: lambda x, w=None, b=None, *, eps, axis: (lambda r: (r[0], r[1:]))(B.batch_norm(x, w, b, eps=eps, axis=axis)),
 )
