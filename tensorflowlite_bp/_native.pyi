@@ -1,7 +1,8 @@
 """Compiled kernels. A function that gives None was not made for its input: the caller runs the reference.
 
-Not made for it: another dtype than float32 and float64, not C-contiguous, misaligned, foreign byte order, a subclass of
-ndarray, shapes that do not fit. Nothing is copied silently. Results do not depend on the number of threads.
+Not made for it: another dtype than float32 and float64, not C-contiguous, misaligned, foreign byte order, a
+subclass of ndarray, shapes that do not fit. Nothing is copied silently. Results do not depend on the number
+of threads.
 """
 
 from typing import Any, TypedDict
@@ -48,7 +49,9 @@ def softmax_cross_entropy(
 ) -> tuple[_Array, _Array | None] | None:
     """Loss and d loss / d logits. reduction: 0 none, 1 mean, 2 sum. ValueError for a label out of range."""
 
-def sigmoid_cross_entropy(logits: _Array, labels: _Array, want_grad: bool) -> tuple[_Array, _Array | None] | None:
+def sigmoid_cross_entropy(
+    logits: _Array, labels: _Array, want_grad: bool
+) -> tuple[_Array, _Array | None] | None:
     """Elementwise loss and gradient."""
 
 def softmax(x: _Array, log: bool) -> _Array | None: ...
@@ -101,7 +104,10 @@ def philox(n: int, seed: int, offset: int) -> NDArray[np.uint32]:
     """n words of Philox4x32-10: word i is word i % 4 of block offset + i // 4, the key is the seed."""
 
 def philox_uniform(n: int, seed: int, offset: int, dtype: Any) -> _Array | None:
-    """[0, 1). float32: (w >> 8) / 2^24, a word each. float64: ((w0 >> 5) * 2^26 + (w1 >> 6)) / 2^53, two words each."""
+    """[0, 1). float32: (w >> 8) / 2^24; float64: ((w0 >> 5) * 2^26 + (w1 >> 6)) / 2^53, from two words."""
 
 # ------------------------------------------------------------------- linear
-def __getattr__(name: str) -> Any: ...
+def gemm(*args: Any, **kwargs: Any) -> _Array | None: ...
+def gemm_choice() -> str: ...
+def linear(*args: Any, **kwargs: Any) -> _Array | None: ...
+def linear_backward(*args: Any, **kwargs: Any) -> tuple[_Array | None, ...] | None: ...

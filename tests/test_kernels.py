@@ -1,4 +1,4 @@
-"""The compiled kernels against NumPy in float64 and against torch, on every instruction set of this CPU, for any thread count."""
+"""The compiled kernels against NumPy in float64 and torch, for every instruction set and thread count."""
 
 import gc
 import itertools
@@ -69,7 +69,7 @@ def t64(x, grad=False):
     return torch.tensor(np.asarray(x, np.float64), requires_grad=grad)
 
 
-# ------------------------------------------------------------------------------------------------- cross-entropy
+# --------------------------------------------------------------------------------------- cross-entropy
 def torch_cross_entropy(x, y, weight, ignore, smoothing, reduction):
     """Loss and gradient in float64 (the gradient of the sum for "none")."""
     logits = t64(x, grad=True)
@@ -88,7 +88,21 @@ def torch_cross_entropy(x, y, weight, ignore, smoothing, reduction):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(
     ("rows", "classes"),
-    [(1, 1), (5, 1), (1, 2), (31, 3), (32, 10), (33, 10), (128, 10), (7, 32), (7, 33), (5, 63), (5, 64), (5, 65), (130, 257)]
+    [
+        (1, 1),
+        (5, 1),
+        (1, 2),
+        (31, 3),
+        (32, 10),
+        (33, 10),
+        (128, 10),
+        (7, 32),
+        (7, 33),
+        (5, 63),
+        (5, 64),
+        (5, 65),
+        (130, 257),
+    ]
     + [(3, 1000), (2, 33000), (3, 140001)],
 )
 def test_cross_entropy_matches_torch(isa, rng, dtype, rows, classes):
@@ -171,7 +185,10 @@ def test_cross_entropy_ignored_row_of_nan_has_no_gradient():
 @pytest.mark.parametrize("bad", [-1, 5, 2**40])
 def test_cross_entropy_label_out_of_range(bad):
     x, y = np.zeros((3, 5), np.float32), np.array([0, bad, 4])
-    with pytest.raises(ValueError, match=rf"(?s)\[softmax_cross_entropy\] labels must be in \[0, 5\).*label {bad} at position 1.*Hint"):
+    with pytest.raises(
+        ValueError,
+        match=rf"(?s)\[softmax_cross_entropy\] labels must be in \[0, 5\).*label {bad} at position 1.*Hint",
+    ):
         native.softmax_cross_entropy(x, y, None, None, 0.0, MEAN, True)
 
 
@@ -194,7 +211,17 @@ def test_unsuitable_inputs_give_none(rng):
 
     raw = np.zeros(4 * 6 * 4 + 1, np.uint8)
     misaligned = raw[1:].view(np.float32).reshape(4, 6)
-    unsuitable = [x.T.copy().T, x[:, ::2], x.astype(np.float16), x.astype(">f4"), misaligned, x.view(Sub), x.tolist(), None, x.astype(int)]
+    unsuitable = [
+        x.T.copy().T,
+        x[:, ::2],
+        x.astype(np.float16),
+        x.astype(">f4"),
+        misaligned,
+        x.view(Sub),
+        x.tolist(),
+        None,
+        x.astype(int),
+    ]
     for bad in unsuitable:
         assert ce(bad, y) is None
         assert native.softmax(bad, False) is None
@@ -203,7 +230,14 @@ def test_unsuitable_inputs_give_none(rng):
         assert native.batch_norm_forward(bad, None, None, 1e-3, -1) is None
         assert native.sum_of_squares([bad]) is None
         assert native.sgd_step([x, bad], [x, bad], None, 0.1, 0.0, False, 0.0, 1.0) is None
-    for bad in [y.astype(np.int16), y.astype(np.uint64), y.astype(float), y[:3], y[:, None], np.repeat(y, 2)[::2]]:
+    for bad in [
+        y.astype(np.int16),
+        y.astype(np.uint64),
+        y.astype(float),
+        y[:3],
+        y[:, None],
+        np.repeat(y, 2)[::2],
+    ]:
         assert ce(x, bad) is None
     for bad in [np.ones(5, np.float32), np.ones(6), np.ones((1, 6), np.float32)]:
         assert ce(x, y, bad) is None
@@ -214,7 +248,7 @@ def test_unsuitable_inputs_give_none(rng):
     assert native.philox_uniform(3, 0, 0, np.float16) is None
 
 
-# --------------------------------------------------------------------------------------- sigmoid, softmax, accuracy
+# -------------------------------------------------------------------------- sigmoid, softmax, accuracy
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("n", [0, *SIZES])
 def test_sigmoid_cross_entropy(isa, rng, dtype, n):
@@ -288,7 +322,7 @@ def test_exponential_within_ulps(isa, dtype, low, ulps):
     assert error.max() < ulps
 
 
-# ----------------------------------------------------------------------------------------------------- batch norm
+# ------------------------------------------------------------------------------------------ batch norm
 NORM_SHAPES = [
     ((1, 1), 1),
     ((1, 3), 1),
@@ -329,7 +363,9 @@ def torch_batch_norm(x, g, weight, bias, eps, axis):
     out.backward(t64(flat(g).reshape(-1, c)))
 
     def back(a):
-        return np.moveaxis(a.detach().numpy().reshape(xs.shape), -1, axis if x.ndim > 1 else 1).reshape(x.shape)
+        return np.moveaxis(a.detach().numpy().reshape(xs.shape), -1, axis if x.ndim > 1 else 1).reshape(
+            x.shape
+        )
 
     stats = (mean.detach().numpy(), var.detach().numpy(), 1 / np.sqrt(var.detach().numpy() + eps))
     return back(out), *stats, back(tx.grad), tw.grad.numpy(), tb.grad.numpy()
@@ -357,14 +393,17 @@ def test_batch_norm(isa, rng, dtype, shape, axis):
     ones = native.batch_norm_forward(x, np.ones(c, dtype), np.zeros(c, dtype), 1e-3, axis)
     same_bits(plain, ones)
     same_bits(
-        native.batch_norm_backward(g, x, None, mean, inv, axis), native.batch_norm_backward(g, x, np.ones(c, dtype), mean, inv, axis)
+        native.batch_norm_backward(g, x, None, mean, inv, axis),
+        native.batch_norm_backward(g, x, np.ones(c, dtype), mean, inv, axis),
     )
 
 
-@pytest.mark.parametrize(("shape", "axis"), [((4096, 16), 1), ((64, 28, 28, 3), 3), ((64, 3, 28, 28), 1), ((2000, 300), 1)])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((4096, 16), 1), ((64, 28, 28, 3), 3), ((64, 3, 28, 28), 1), ((2000, 300), 1)]
+)
 @pytest.mark.parametrize("outlier", [False, True])
 def test_batch_norm_statistics_far_from_zero(isa, rng, shape, axis, outlier):
-    """Mean 1e4, deviation 1, float32: sums of squares would lose everything; an outlier in front would spoil a fixed shift."""
+    """Mean 1e4, deviation 1: sums of squares lose all digits, an outlier in front spoils a fixed shift."""
     x = (rng.normal(size=shape) + 1e4).astype(np.float32)
     if outlier:
         x[tuple(0 for _ in shape)] = 0
@@ -377,7 +416,7 @@ def test_batch_norm_statistics_far_from_zero(isa, rng, shape, axis, outlier):
     np.testing.assert_allclose(out, (wide - want_mean) / np.sqrt(want_var + 1e-3), rtol=1e-4, atol=1e-4)
 
 
-# ----------------------------------------------------------------------------------------------------- optimisers
+# ------------------------------------------------------------------------------------------ optimisers
 def arrays(rng, dtype, sizes=(1, 7, 63, 64, 65, 1000, 33000, 0)):
     shapes = [(n,) for n in sizes] + [(3, 5), ()]
     return [rng.normal(size=s).astype(dtype) for s in shapes]
@@ -427,7 +466,12 @@ def test_adam_step(isa, rng, dtype, amsgrad, weight_decay):
             wm = wm + (d - wm) * (1 - b1)
             wv = wv + (d * d - wv) * (1 - b2)
             wh = np.maximum(wh, wv) if amsgrad else wv
-            state[0][i], state[1][i], state[2][i], state[3][i] = wp - wm * alpha / (np.sqrt(wh) + eps), wm, wv, wh
+            state[0][i], state[1][i], state[2][i], state[3][i] = (
+                wp - wm * alpha / (np.sqrt(wh) + eps),
+                wm,
+                wv,
+                wh,
+            )
     for i in range(len(p)):
         close(p[i], state[0][i], dtype, factor=4)
         close(m[i], state[1][i], dtype, factor=4)
@@ -473,11 +517,13 @@ def test_sum_of_squares(isa, rng, dtype):
     assert native.sum_of_squares(xs) == pytest.approx(want, rel=1e-13)
     assert native.sum_of_squares(tuple(xs)) == native.sum_of_squares(xs)
     assert native.sum_of_squares([]) == 0
-    assert native.sum_of_squares([np.full(3, 1e30, np.float32)]) == pytest.approx(3e60)  # no overflow in float64
+    assert native.sum_of_squares([np.full(3, 1e30, np.float32)]) == pytest.approx(
+        3e60
+    )  # no overflow in float64
     assert np.isnan(native.sum_of_squares([np.array([np.nan])]))
 
 
-# --------------------------------------------------------------------------------------------------------- random
+# ---------------------------------------------------------------------------------------------- random
 def philox_reference(block, key):
     """Philox4x32-10 in Python integers, after the paper."""
     c, k = list(block), list(key)
@@ -489,7 +535,7 @@ def philox_reference(block, key):
 
 
 def test_philox_known_answers(isa):
-    """Random123's kat_vectors for philox4x32 10; the reference covers those whose upper counter words are not zero."""
+    """Random123's kat_vectors for philox4x32 10; those with upper counter words check the reference."""
     assert native.philox(4, 0, 0).tolist() == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
     assert philox_reference([0] * 4, [0] * 2) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
     ones = [0xFFFFFFFF] * 4
@@ -503,7 +549,9 @@ def test_philox_stream(isa, n):
     seed, offset = 0x123456789ABCDEF0, 2**32 - 5  # the counter carries into its second word
     words = native.philox(n, seed, offset)
     key = [seed & 0xFFFFFFFF, seed >> 32]
-    picks = sorted({i for i in (0, 1, 4, 17, 18, 19, 20, 21, 126, 127, 128, 16383, 16384, n - 1) if 0 <= i < n})
+    picks = sorted(
+        {i for i in (0, 1, 4, 17, 18, 19, 20, 21, 126, 127, 128, 16383, 16384, n - 1) if 0 <= i < n}
+    )
     for i in picks:
         counter = offset + i // 4
         assert words[i] == philox_reference([counter & 0xFFFFFFFF, counter >> 32, 0, 0], key)[i % 4]
@@ -527,7 +575,7 @@ def test_uniform_is_uniform():
         native.philox(-1, 0, 0)
 
 
-# -------------------------------------------------------------------------------------- threads, fork, many callers
+# ------------------------------------------------------------------------- threads, fork, many callers
 def everything():
     """One result of every kernel, on inputs large enough for many jobs."""
     rng = np.random.default_rng(3)
@@ -546,7 +594,14 @@ def everything():
         native.philox(100_001, 5, 6),
         native.philox_uniform(100_001, 5, 6, np.float64),
     ]
-    for data, axis in ((x, 1), (narrow, 1), (images, 1), (images, 3), (images.reshape(-1, 3), 1), (images.reshape(2, 30, -1), 1)):
+    for data, axis in (
+        (x, 1),
+        (narrow, 1),
+        (images, 1),
+        (images, 3),
+        (images.reshape(-1, 3), 1),
+        (images.reshape(2, 30, -1), 1),
+    ):
         forward = native.batch_norm_forward(data, None, None, 1e-3, axis)
         results += [forward, native.batch_norm_backward(data, data, None, forward[1], forward[3], axis)]
     p, m, v = [x.copy(), narrow.copy()], [x * 0, narrow * 0], [x * 0, narrow * 0]
@@ -618,7 +673,7 @@ def test_fork(threads):
     same_bits(everything(), want)
 
 
-# ------------------------------------------------------------------------------------------------------ allocator
+# ------------------------------------------------------------------------------------------- allocator
 @pytest.fixture
 def cache():
     before = native.allocator_stats()
@@ -784,9 +839,15 @@ def test_allocator_fork_while_others_allocate(cache):
             w.join()
 
 
-# ------------------------------------------------------------------------------------------------ shapes at random
+# ------------------------------------------------------------------------------------ shapes at random
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 70), st.integers(1, 140), st.sampled_from(FLOATS), st.integers(0, 2), st.integers(0, 2**32 - 1))
+@given(
+    st.integers(0, 70),
+    st.integers(1, 140),
+    st.sampled_from(FLOATS),
+    st.integers(0, 2),
+    st.integers(0, 2**32 - 1),
+)
 def test_cross_entropy_of_any_shape(rows, classes, dtype, reduction, seed):
     rng = np.random.default_rng(seed)
     x = (rng.normal(size=(rows, classes)) * 10).astype(dtype)
@@ -800,7 +861,12 @@ def test_cross_entropy_of_any_shape(rows, classes, dtype, reduction, seed):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(1, 12), min_size=1, max_size=4), st.integers(0, 3), st.sampled_from(FLOATS), st.integers(0, 2**32 - 1))
+@given(
+    st.lists(st.integers(1, 12), min_size=1, max_size=4),
+    st.integers(0, 3),
+    st.sampled_from(FLOATS),
+    st.integers(0, 2**32 - 1),
+)
 def test_batch_norm_of_any_shape(shape, axis, dtype, seed):
     axis %= len(shape)
     rng = np.random.default_rng(seed)

@@ -22,7 +22,8 @@ if config.kernels == "reference":
     why_not = "TFLBP_KERNELS=reference"
 else:
     try:
-        native = import_module("tensorflowlite_bp._native")  # not `from .. import`: that cannot tell absent from broken
+        # Not `from .. import _native`: that cannot tell absent from broken.
+        native = import_module("tensorflowlite_bp._native")
     except ModuleNotFoundError:
         why_not = "they were not built: no working C++ compiler when the package was installed"
     except ImportError as error:  # built for another Python, or a library is missing
@@ -41,7 +42,7 @@ elif config.kernels == "native":
             "TFLBP_KERNELS",
             "the compiled kernels are required by TFLBP_KERNELS=native.",
             received=why_not,
-            hint="install a C++17 compiler (Debian: apt install g++) and run `pip install --force-reinstall .`, "
+            hint="install a C++17 compiler (Debian: apt install g++) and reinstall this package, "
             "or set TFLBP_KERNELS=auto to run on the NumPy reference.",
         )
     )
