@@ -145,6 +145,10 @@ class Epochs:
         if count < (self.steps or 1):
             self._ran_out(count)
 
+    def restart(self):
+        """Begin the next epoch at the first batch (a generator goes on where it is)."""
+        self._running = None
+
     def _next(self):
         """The next batch, starting the source anew where it ended; None when there is nothing more."""
         for _ in range(2):

@@ -1,5 +1,7 @@
 """Model: a Layer that can be trained, summarised and saved."""
 
+import inspect
+
 import numpy as np
 
 from .. import ops, saving
@@ -86,6 +88,7 @@ class Model(Trainer, Layer):
         if type(self).build is not Model.build:  # a trial call would only repeat the call that asks for this
             self.build(shapes)
         self.built = True
+        object.__setattr__(self, "_build_shape", shapes)
 
     def call(self, inputs, training=None):
         """The outputs for a batch of inputs. A subclass defines it."""
@@ -191,9 +194,11 @@ class Model(Trainer, Layer):
                 **graph_config(self._require_graph("a config")),
             }
         config = super().get_config()
-        for name in ("inputs", "outputs"):
-            config.pop(name, None)
-        return config
+        parameters = inspect.signature(type(self).__init__).parameters.values()
+        if any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return config
+        taken = {p.name for p in parameters}
+        return {name: value for name, value in config.items() if name in taken}
 
     @classmethod
     def from_config(cls, config):

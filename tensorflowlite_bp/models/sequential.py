@@ -178,8 +178,18 @@ class Sequential(Model):
         for layer in config["layers"]:
             model.add(layers_module.deserialize(layer))
         shape = config.get("build_input_shape")
-        if shape is not None and not model.built and model._stack:
-            model.build(tuple(shape))
+        if shape is not None:
+            shape = tuple(shape)
+            if model.built and shape != model._input_shape:
+                raise ValueError(
+                    message(
+                        "Sequential.from_config",
+                        f"the layers say the input is {model._input_shape}.",
+                        received=f"build_input_shape {shape}",
+                    )
+                )
+            if not model.built and model._stack:
+                model.build(shape)
         if not config.get("trainable", True):
             model.trainable = False
         return model

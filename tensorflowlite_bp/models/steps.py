@@ -1,12 +1,14 @@
 """What compile sets up, and what one step does: the half of the training interface that subclasses override."""
 
+import warnings
+
 import numpy as np
 import optree
 
 from .. import data, optimizers
 from .. import metrics as metrics_module
 from ..autograd.tensor import Tensor
-from ..errors import NotBuiltError, message
+from ..errors import GradientError, NotBuiltError, message
 from .compiled import CompiledLoss, CompiledMetrics
 
 
@@ -183,7 +185,10 @@ class Steps:
                 w.node.grad = None
             optimizer = self._compilation.optimizer
             (loss if optimizer.loss_scale_factor is None else optimizer.scale_loss(loss)).backward()
-            optimizer.apply([w.node.grad for w in weights], weights)
+            grads = [w.node.grad for w in weights]
+            if any(g is None for g in grads):
+                grads, weights = with_gradients(optimizer, grads, weights)
+            optimizer.apply(grads, weights)
         return self._measure(x, y, y_pred, sample_weight, loss)
 
     def _test(self, x, y, sample_weight):
@@ -222,6 +227,23 @@ class Steps:
 
 
 unpack = data.unpack_x_y_sample_weight
+
+
+def with_gradients(optimizer, grads, weights):
+    """The gradients and weights of what the loss depends on; the rest stays as it is, with a warning, as in Keras."""
+    optimizer.build(weights)
+    missing = [w.path for g, w in zip(grads, weights, strict=True) if g is None]
+    text = message(
+        "fit",
+        "the loss does not depend on some weights, which stay as they are.",
+        received=", ".join(missing),
+        hint="set trainable = False on layers that are not meant to learn.",
+    )
+    if len(missing) == len(weights):
+        raise GradientError(text)
+    warnings.warn(text, stacklevel=2)
+    kept = [(g, w) for g, w in zip(grads, weights, strict=True) if g is not None]
+    return [g for g, _ in kept], tuple(w for _, w in kept)
 
 
 def detached(tree):

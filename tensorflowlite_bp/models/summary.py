@@ -7,6 +7,7 @@ from ..layers.symbolic import SymbolicTensor
 from .graph import leaves
 
 UNITS = ("B", "KB", "MB", "GB", "TB")
+WIDTHS = {"Layer (type)": 5, "Output Shape": 4, "Param #": 2, "Trainable": 2}  # relative to one another
 
 
 def print_summary(model, line_length=None, print_fn=None, expand_nested=False, show_trainable=False):
@@ -23,7 +24,7 @@ def print_summary(model, line_length=None, print_fn=None, expand_nested=False, s
     console = Console(width=line_length, highlight=False, force_terminal=False if print_fn else None)
     table = Table(show_lines=True, width=min(console.width, 78 + 20 * connected + 12 * show_trainable))
     for header in headers:
-        table.add_column(header, justify="right" if header == "Param #" else "left", ratio=1)
+        table.add_column(header, justify="right" if header == "Param #" else "left", ratio=WIDTHS.get(header, 3))
     for row in _rows(model, expand_nested):
         cells = [row["name"], row["shape"], row["params"]]
         cells += [_connections(graph, row["layer"])] if connected else []
@@ -80,7 +81,8 @@ def _output_shapes(model):
             shape = layer.compute_output_shape(shape)
             found[id(layer)] = _text(shape)
         elif layer.built and getattr(layer, "_build_shape", None) is not None:
-            found[id(layer)] = _text(layer.compute_output_shape(layer._build_shape))
+            shape = layer.compute_output_shape(layer._build_shape)
+            found[id(layer)] = _text((None, *shape[1:]) if isinstance(shape, tuple) else shape)
     return found
 
 

@@ -140,10 +140,11 @@ class Trainer(Steps):
             self.reset_metrics()
             callbacks.call("on_epoch_begin", epoch, None)
             logs = self._run("train", training, callbacks)
-            epoch_logs = dict(sorted(self._logs(logs).items()))
+            epoch_logs = dict(self._logs(logs))
             if validation is not None and wants_validation(epoch, validation_freq):
                 found = self._evaluate(validation, callbacks)
-                epoch_logs.update((f"val_{name}", value) for name, value in sorted(found.items()))
+                epoch_logs.update((f"val_{name}", value) for name, value in found.items())
+            epoch_logs = dict(sorted(epoch_logs.items()))  # as Keras shows them
             callbacks.call("on_epoch_end", epoch, epoch_logs)
             if self.stop_training or training.exhausted:
                 break
@@ -178,14 +179,12 @@ class Trainer(Steps):
         self._require_compiled("evaluate")
         epochs = data.as_epochs(x, y, sample_weight, batch_size=batch_size, steps=steps, where="evaluate")
         logs = self._evaluate(epochs, self._callbacks(callbacks, verbose, 1, epochs.num_batches))
-        if return_dict:
-            return logs
-        values = [logs[name] for name in self.get_metrics_result() if name in logs] or list(logs.values())
-        return values[0] if len(values) == 1 else values
+        return logs if return_dict else self._in_order(logs)
 
     def _evaluate(self, epochs, callbacks):
         callbacks.call("on_test_begin", None)
         self.reset_metrics()
+        epochs.restart()
         with no_grad():
             logs = self._logs(self._run("test", epochs, callbacks))
         callbacks.call("on_test_end", logs)
@@ -209,13 +208,13 @@ class Trainer(Steps):
 
     # ------------------------------------------------------------------ single batches
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
-        """One update on one batch; gives the metrics so far, as evaluate does. `reset_metrics` starts them anew."""
+        """One update on one batch; gives the loss and the metrics of this batch, in the form of evaluate."""
         self._require_compiled("train_on_batch")
         batch = data.prepare(x, y, sample_weight, class_weight=class_weight, where="train_on_batch")
         return self._one_batch("train", batch, return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
-        """Loss and metrics of one batch, added to the metrics so far."""
+        """Loss and metrics of one batch, in the form of evaluate."""
         self._require_compiled("test_on_batch")
         with no_grad():
             return self._one_batch(
@@ -229,13 +228,17 @@ class Trainer(Steps):
             return to_numpy(self.predict_step((batch[0],)))
 
     def _one_batch(self, phase, batch, return_dict):
+        self.reset_metrics()
         try:
             logs = self._logs(self._step(phase)(*to_tensors()(batch)))
         finally:
             self._forget_look_ups()
-        if return_dict:
-            return logs
-        values = list(logs.values())
+        return logs if return_dict else self._in_order(logs)
+
+    def _in_order(self, logs):
+        """Logs as a list in Keras' order: as `metrics_names`, then the rest by name; a single value by itself."""
+        names = [name for name in self.metrics_names if name in logs]
+        values = [logs[name] for name in [*names, *sorted(set(logs) - set(names))]]
         return values[0] if len(values) == 1 else values
 
     # ------------------------------------------------------------------ small tools

@@ -34,6 +34,7 @@ def save_model(model, filepath, overwrite=True, include_optimizer=True):
             )
         ) from error
     header = {"version": VERSION, "kind": "model", "model": _plain(config)}
+    header["build_shape"] = _plain(getattr(model, "_build_shape", None))
     arrays = {f"model.{name}": v.numpy() for name, v in named_weights(model).items()}
     if model.compiled:
         header["compile"] = _plain({k: serialize(v) for k, v in model._compilation.arguments.items()})
@@ -69,7 +70,7 @@ def load_model(filepath, custom_objects=None, compile=True):  # noqa: A002: Kera
             )
         )
     with _known(custom_objects or {}), _reading(filepath):
-        model = _make(header["model"])
+        model = _make(header["model"], header.get("build_shape"))
         assign(match(filepath, named_weights(model), part(arrays, "model.")))
         if compile and header.get("compile"):
             model.compile(**_compile_arguments(header["compile"]))
@@ -79,14 +80,16 @@ def load_model(filepath, custom_objects=None, compile=True):  # noqa: A002: Kera
     return model
 
 
-def _make(config):
+def _make(config, build_shape):
     """The model of a config, built but with zeros for weights: a file that lies about its sizes costs no memory."""
     from ..layers.base import no_initializers
 
     with no_initializers():
         model = layers_module.deserialize(config)
-    if not hasattr(model, "require_weights"):
-        raise ValueError(f"{config.get('class_name')} is no model")
+        if not hasattr(model, "require_weights"):
+            raise ValueError(f"{config.get('class_name')} is no model")
+        if not model.built and build_shape is not None:
+            model.build(build_shape)  # a subclass: its sublayers are made by a trial call
     model.require_weights("load_model")
     return model
 
