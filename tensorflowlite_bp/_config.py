@@ -12,7 +12,9 @@ class ConfigError(TFLBPError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the environment asks for. Change it before the first import; `bp.set_backend` is the run-time switch."""
+    """What the environment asks for. Change it before the first import; `bp.set_backend` is the run-time
+    switch.
+    """
 
     backend: str  # numpy | cupy | auto: where new tensors live
     kernels: str  # auto | native | reference: compiled kernels, required, or off
@@ -33,7 +35,11 @@ def _debug() -> frozenset[str]:
     asked = {word.strip().lower() for word in os.environ.get("TFLBP_DEBUG", "").split(",") if word.strip()}
     if asked - known:
         raise ConfigError(
-            message("TFLBP_DEBUG", "a comma-separated list of nan, shape, sync was expected.", received=repr(sorted(asked)))
+            message(
+                "TFLBP_DEBUG",
+                "a comma-separated list of nan, shape, sync was expected.",
+                received=repr(sorted(asked)),
+            )
         )
     return frozenset(asked)
 
@@ -43,7 +49,9 @@ def _threads() -> int:
     if not text:
         return 0
     if not text.isdigit() or int(text) < 1:
-        raise ConfigError(message("TFLBP_NUM_THREADS", "a whole number of at least 1 was expected.", received=repr(text)))
+        raise ConfigError(
+            message("TFLBP_NUM_THREADS", "a whole number of at least 1 was expected.", received=repr(text))
+        )
     return int(text)
 
 

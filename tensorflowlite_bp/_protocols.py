@@ -1,7 +1,7 @@
 """The real `numpy` on Tensors: `np.sin(t)`, `np.add(a, b, out=t)`, `np.concatenate([t, u])`.
 
-NumPy hands every call that sees a Tensor to these two hooks. They look the name up among our ops; a function without a derivative here
-raises TypeError naming it, and nothing is ever detached silently.
+NumPy hands every call that sees a Tensor to these two hooks. They look the name up among our ops; a function
+without a derivative here raises TypeError naming it, and nothing is ever detached silently.
 """
 
 from typing import Any
@@ -13,12 +13,37 @@ from .autograd.tensor import Tensor, wrap
 from .errors import message
 from .ops import methods
 
-_UFUNCS = {"true_divide": "divide", "conj": "conjugate", "mod": "remainder", "abs": "absolute", "bitwise_and": "", "matvec": "", "vecmat": ""}
-_REDUCTIONS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any"}
+_UFUNCS = {
+    "true_divide": "divide",
+    "conj": "conjugate",
+    "mod": "remainder",
+    "abs": "absolute",
+    "bitwise_and": "",
+    "matvec": "",
+    "vecmat": "",
+}
+_REDUCTIONS = {
+    "add": "sum",
+    "multiply": "prod",
+    "maximum": "max",
+    "minimum": "min",
+    "logical_and": "all",
+    "logical_or": "any",
+}
 
 
-def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, where: Any = True, **kwargs: Any) -> Any:
-    """np.<ufunc>(...) with a Tensor among inputs or outputs. dtype=, casting= and the like are refused rather than ignored."""
+def array_ufunc(
+    self: Tensor,
+    ufunc: np.ufunc,
+    method: str,
+    *inputs: Any,
+    out: Any = None,
+    where: Any = True,
+    **kwargs: Any,
+) -> Any:
+    """np.<ufunc>(...) with a Tensor among inputs or outputs. dtype=, casting= and the like are refused
+    rather than ignored.
+    """
     if kwargs.pop("dtype", None) is not None or (method == "__call__" and kwargs):
         _raise_unsupported(ufunc.__name__, f"the arguments {sorted(kwargs) or ['dtype']}")
     if method == "__call__":
@@ -28,7 +53,9 @@ def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, out: A
         result = function(*inputs)
     elif method == "reduce" and ufunc.__name__ in _REDUCTIONS and kwargs.pop("initial", None) is None:
         axis = kwargs.pop("axis", 0)
-        result = getattr(graph, _REDUCTIONS[ufunc.__name__])(inputs[0], axis, keepdims=kwargs.pop("keepdims", False))
+        result = getattr(graph, _REDUCTIONS[ufunc.__name__])(
+            inputs[0], axis, keepdims=kwargs.pop("keepdims", False)
+        )
     elif method == "accumulate" and ufunc is np.add:
         result = graph.cumsum(inputs[0], kwargs.pop("axis", 0))
     elif method == "outer" and ufunc is np.multiply:
@@ -51,7 +78,11 @@ def _write_out(name: str, out: tuple[Any, ...], result: Tensor) -> Any:
         return target
     if result.node is not None:
         raise TypeError(
-            message(name, "a recording result cannot be written into a plain array, its gradient would be lost.", hint="out= a Tensor.")
+            message(
+                name,
+                "a recording result cannot be written into a plain array, its gradient would be lost.",
+                hint="out= a Tensor.",
+            )
         )
     target[...] = result.data
     return target
@@ -65,7 +96,14 @@ def _plain_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
     return tuple(wrap(np.asarray(o)) for o in out) if isinstance(out, tuple) else wrap(np.asarray(out))
 
 
-_ALIASES = {"amax": "max", "amin": "min", "absolute": "abs", "concat": "concatenate", "permute_dims": "transpose", "round_": "round"}
+_ALIASES = {
+    "amax": "max",
+    "amin": "min",
+    "absolute": "abs",
+    "concat": "concatenate",
+    "permute_dims": "transpose",
+    "round_": "round",
+}
 
 
 def array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -79,7 +117,9 @@ def array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], k
         kwargs["correction"] = kwargs.pop("ddof")
     if "out" in kwargs:
         target = kwargs.pop("out")
-        return found(*args, **kwargs) if target is None else _write_out(name, (target,), found(*args, **kwargs))
+        return (
+            found(*args, **kwargs) if target is None else _write_out(name, (target,), found(*args, **kwargs))
+        )
     return found(*args, **kwargs)
 
 

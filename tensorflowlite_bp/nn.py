@@ -1,19 +1,46 @@
-"""Functional neural operations: activations, linear layers, convolution, pooling, normalisation, losses. Channels last."""
+"""Functional neural operations: activations, linear layers, convolution, pooling, normalisation, losses.
+Channels last.
+"""
 
 from .ops.conv import avg_pool, conv, conv_transpose, max_pool
 from .ops.elementwise import tanh
 from .ops.losses import sigmoid_cross_entropy, softmax_cross_entropy
 from .ops.nn import (
-    batch_norm, celu, dropout, elu, embedding, gelu, glu, group_norm, hard_sigmoid, hard_silu, layer_norm, leaky_relu, linear,
-    log_sigmoid, log_softmax, mish, one_hot, relu, relu6, rms_norm, selu, sigmoid, silu, softmax, softplus, softsign,
+    batch_norm,
+    celu,
+    dropout,
+    elu,
+    embedding,
+    gelu,
+    glu,
+    group_norm,
+    hard_sigmoid,
+    hard_silu,
+    layer_norm,
+    leaky_relu,
+    linear,
+    log_sigmoid,
+    log_softmax,
+    mish,
+    one_hot,
+    relu,
+    relu6,
+    rms_norm,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    softsign,
 )  # fmt: skip
 from .ops.reductions import logsumexp
 
 swish = silu
 
 __all__ = [
-    "avg_pool", "batch_norm", "celu", "conv", "conv_transpose", "dropout", "elu", "embedding", "gelu", "glu", "group_norm",
-    "hard_sigmoid", "hard_silu", "layer_norm", "leaky_relu", "linear", "log_sigmoid", "log_softmax", "logsumexp", "max_pool", "mish",
-    "one_hot", "relu", "relu6", "rms_norm", "selu", "sigmoid", "sigmoid_cross_entropy", "silu", "softmax", "softmax_cross_entropy",
-    "softplus", "softsign", "swish", "tanh",
+    "avg_pool", "batch_norm", "celu", "conv", "conv_transpose", "dropout", "elu", "embedding", "gelu",
+    "glu", "group_norm", "hard_sigmoid", "hard_silu", "layer_norm", "leaky_relu", "linear", "log_sigmoid",
+    "log_softmax", "logsumexp", "max_pool", "mish", "one_hot", "relu", "relu6", "rms_norm", "selu",
+    "sigmoid", "sigmoid_cross_entropy", "silu", "softmax", "softmax_cross_entropy", "softplus", "softsign",
+    "swish", "tanh",
 ]  # fmt: skip

@@ -1,4 +1,6 @@
-"""Every op from its one line in op_cases.py: value, derivatives to order 2 in both modes, dtypes, strides, broadcasting, empty arrays."""
+"""Every op from its one line in op_cases.py: value, derivatives to order 2 in both modes, dtypes, strides,
+broadcasting, empty arrays.
+"""
 
 import numpy as np
 import pytest
@@ -30,11 +32,20 @@ def reference(case: OpCase):
     return case.numpy or getattr(np, case.name, None)
 
 
-PARAMS = [pytest.param(case, kw, id=f"{case}-{k}" if len(case.kwargs) > 1 else str(case)) for case in CASES for k, kw in enumerate(case.kwargs)]
+PARAMS = [
+    pytest.param(case, kw, id=f"{case}-{k}" if len(case.kwargs) > 1 else str(case))
+    for case in CASES
+    for k, kw in enumerate(case.kwargs)
+]
 
 
 def test_every_op_has_a_case():
-    missing = set(OPS) - {case.name for case in CASES} - EXEMPT - {n for n in OPS if n.startswith(("conv", "max_pool", "avg_pool"))}
+    missing = (
+        set(OPS)
+        - {case.name for case in CASES}
+        - EXEMPT
+        - {n for n in OPS if n.startswith(("conv", "max_pool", "avg_pool"))}
+    )
     assert not missing, f"add a line to tests/op_cases.py for {sorted(missing)}"
 
 
@@ -127,7 +138,9 @@ def test_scalars_and_empty_arrays(case, shape):
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.elementwise and len(arguments(c)) == 2], ids=str)
-@pytest.mark.parametrize("shapes", [((3, 1), (4,)), ((1,), (2, 3)), ((2, 3), ()), ((2, 1, 3), (4, 1))], ids=str)
+@pytest.mark.parametrize(
+    "shapes", [((3, 1), (4,)), ((1,), (2, 3)), ((2, 3), ()), ((2, 1, 3), (4, 1))], ids=str
+)
 def test_broadcasting(case, shapes):
     args = [np.resize(a, s) for a, s in zip(arguments(case), shapes, strict=True)]
     check_grads(function(case, case.kwargs[0]), args)

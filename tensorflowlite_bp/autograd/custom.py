@@ -1,6 +1,7 @@
 """Functions with rules of the user's own, and functions that are computed twice to save memory.
 
-Each becomes one node. A function of several results is one node whose cotangent is a `Parts`, with a projection node per result.
+Each becomes one node. A function of several results is one node whose cotangent is a `Parts`, with a
+projection node per result.
 """
 
 import functools
@@ -23,21 +24,32 @@ def _part(F: Any, g: Any, out: Any, x: Any, *, index: int, count: int) -> Parts:
 
 
 _PROJECT = Op(
-    "project", vjp=(_part,), jvp=lambda F, ts, out, x, *, index, count: ts[0].items[index], forward=lambda _: None, register=False
+    "project",
+    vjp=(_part,),
+    jvp=lambda F, ts, out, x, *, index, count: ts[0].items[index],
+    forward=lambda _: None,
+    register=False,
 )
 
 
 class _Function(Op):
     """An op made at run time from Python functions on Tensors.
 
-    `pull_fn(args, gs, needs, params, record)` and `push_fn(args, ts, params)` get and give lists of Tensors (or None).
+    `pull_fn(args, gs, needs, params, record)` and `push_fn(args, ts, params)` get and give lists of Tensors
+    (or None).
     """
 
     __slots__ = ("pull_fn", "push_fn")
 
     def __init__(self, name: str, pull_fn: Callable, push_fn: Callable) -> None:
         super().__init__(
-            name, vjp_all=self._vjp, jvp=self._jvp, saves=("x", "y", "z"), forward=lambda _: None, aux=True, register=False
+            name,
+            vjp_all=self._vjp,
+            jvp=self._jvp,
+            saves=("x", "y", "z"),
+            forward=lambda _: None,
+            aux=True,
+            register=False,
         )
         self.pull_fn, self.push_fn = pull_fn, push_fn
 
@@ -49,7 +61,10 @@ class _Function(Op):
 
     def _jvp(self, F: Any, ts: list[Any], out: Any, *args: Any, **params: Any) -> Any:
         raw = F is not graph
-        moved = [t if t is None or not raw else t.data for t in self.push_fn([_lift(a) for a in args], [_lift(t) for t in ts], params)]
+        moved = [
+            t if t is None or not raw else t.data
+            for t in self.push_fn([_lift(a) for a in args], [_lift(t) for t in ts], params)
+        ]
         return moved[0] if len(moved) == 1 else Parts(moved)
 
 
@@ -61,7 +76,9 @@ def _attach(op: Op, args: list[Tensor], params: dict[str, Any], outs: list[Tenso
     """Results as Tensors at one new node (or at projections of it)."""
     values = [wrap(o.data) for o in outs]
     if recording() and any(a.node is not None for a in args):
-        node = NodeN(op, tuple(a.node for a in args), tuple(a.data for a in args), params, None, values[0].shape)
+        node = NodeN(
+            op, tuple(a.node for a in args), tuple(a.data for a in args), params, None, values[0].shape
+        )
         if len(values) == 1:
             values[0].node = node
         else:
@@ -98,7 +115,9 @@ class _Custom:
         """function(*args) with the differentiable leaves put back among the static arguments."""
         moving = iter(params["spec"].unflatten(leaves))
         count = len(params["static"]) + len(params["spec"].unflatten(leaves))
-        return function(*[params["static"][n] if n in params["static"] else next(moving) for n in range(count)])
+        return function(
+            *[params["static"][n] if n in params["static"] else next(moving) for n in range(count)]
+        )
 
     def __call__(self, *args: Any) -> Tree:
         moving, static = self._split(args)
@@ -111,7 +130,9 @@ class _Custom:
         params["out_spec"] = out_spec
         return _attach(self.op, leaves, params, outs, out_spec)
 
-    def _pull(self, args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool) -> list[Any]:
+    def _pull(
+        self, args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool
+    ) -> list[Any]:
         raise NotImplementedError
 
     def _push(self, args: list[Any], ts: list[Any], params: dict[str, Any]) -> list[Any]:
@@ -121,9 +142,10 @@ class _Custom:
 class custom_vjp(_Custom):
     """A function with a backward rule of your own, as `jax.custom_vjp`.
 
-    `f.defvjp(fwd, bwd)`: `fwd(*args) -> (out, residuals)`, `bwd(residuals, g) -> one cotangent per argument` (None: zero).
-    All get Tensors; a kernel of your own takes `t.data`. With `nondiff_argnums`, `bwd` gets those arguments first.
-    Higher derivatives differentiate `fwd` and `bwd` in their turn, so they exist where these use differentiable ops.
+    `f.defvjp(fwd, bwd)`: `fwd(*args) -> (out, residuals)`, `bwd(residuals, g) -> one cotangent per argument`
+    (None: zero). All get Tensors; a kernel of your own takes `t.data`. With `nondiff_argnums`, `bwd` gets
+    those arguments first. Higher derivatives differentiate `fwd` and `bwd` in their turn, so they exist
+    where these use differentiable ops.
 
     >>> import tensorflowlite_bp as bp
     >>> @bp.custom_vjp
@@ -143,7 +165,11 @@ class custom_vjp(_Custom):
 
     def __call__(self, *args: Any) -> Tree:
         if self.fwd is None:
-            raise GradientError(message(self.op.name, "this custom_vjp has no rules yet.", hint="call f.defvjp(fwd, bwd) first."))
+            raise GradientError(
+                message(
+                    self.op.name, "this custom_vjp has no rules yet.", hint="call f.defvjp(fwd, bwd) first."
+                )
+            )
         moving, static = self._split(args)
         leaves, _, spec = _flatten_args(moving)
         if not recording() or all(a.node is None for a in leaves):
@@ -154,7 +180,9 @@ class custom_vjp(_Custom):
         outs, params["out_spec"] = _outputs(out)
         return _attach(self.op, leaves, params, outs, params["out_spec"])
 
-    def _pull(self, args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool) -> list[Any]:
+    def _pull(
+        self, args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool
+    ) -> list[Any]:
         if record:  # differentiated again: the residuals must be in the graph too
             result, residuals = self._call(self.fwd, args, params)  # type: ignore[arg-type]
             values, _ = _outputs(result)
@@ -164,7 +192,11 @@ class custom_vjp(_Custom):
         pulled = self.bwd(*params["static"].values(), residuals, params["out_spec"].unflatten(gs))  # type: ignore[misc]
         if not isinstance(pulled, (tuple, list)):
             raise GradientError(
-                message(self.op.name, "bwd must return a tuple, one cotangent per argument.", received=type(pulled).__name__)
+                message(
+                    self.op.name,
+                    "bwd must return a tuple, one cotangent per argument.",
+                    received=type(pulled).__name__,
+                )
             )
         return self._per_leaf(pulled, args, params)
 
@@ -172,24 +204,40 @@ class custom_vjp(_Custom):
         primals = params["spec"].unflatten(args)
         if len(pulled) != len(primals):
             raise GradientError(
-                message(self.op.name, f"bwd must return {len(primals)} cotangents, one per argument.", received=str(len(pulled)))
+                message(
+                    self.op.name,
+                    f"bwd must return {len(primals)} cotangents, one per argument.",
+                    received=str(len(pulled)),
+                )
             )
         out: list[Any] = []
         for p, i in zip(primals, pulled, strict=True):
             count = len(tree.flatten(p)[0])
             leaves = [None] * count if i is None else [_lift(x) for x in tree.flatten(i)[0]]
             if len(leaves) != count:
-                raise GradientError(message(self.op.name, "a cotangent must have its argument's form.", received=f"{len(leaves)} leaves"))
+                raise GradientError(
+                    message(
+                        self.op.name,
+                        "a cotangent must have its argument's form.",
+                        received=f"{len(leaves)} leaves",
+                    )
+                )
             out.extend(leaves)
         for a, i in zip(args, out, strict=True):
             if i is not None and i.shape != a.shape:
                 raise GradientError(
-                    message(self.op.name, "a cotangent must have its argument's shape.", received=f"{i.shape} for an argument {a.shape}")
+                    message(
+                        self.op.name,
+                        "a cotangent must have its argument's shape.",
+                        received=f"{i.shape} for an argument {a.shape}",
+                    )
                 )
         return out
 
     def _push(self, args: list[Any], ts: list[Any], params: dict[str, Any]) -> list[Any]:
-        """Forward mode through a vjp rule: bwd is linear in g, its transpose applied to the tangents is J t."""
+        """Forward mode through a vjp rule: bwd is linear in g, its transpose applied to the tangents is J
+        t.
+        """
         needs = tuple([t is not None for t in ts])
         outs, _ = _outputs(self._call(self.f, [a.detach() for a in args], params))
         with enable_grad():
@@ -197,27 +245,37 @@ class custom_vjp(_Custom):
             for z in zeros:
                 z.requires_grad = True
             pulled = self._pull(args, list(zeros), needs, params, any(a.node is not None for a in args))
-        pairs = [(i, t) for i, t in zip(pulled, ts, strict=True) if i is not None and t is not None and i.node is not None]
+        pairs = [
+            (i, t)
+            for i, t in zip(pulled, ts, strict=True)
+            if i is not None and t is not None and i.node is not None
+        ]
         if not pairs:
             return [wrap(z.data) for z in zeros]
         moved = pull([i.node for i, _ in pairs], [t for _, t in pairs], [z.node for z in zeros])
         return [wrap(z.data) if m is None else m for m, z in zip(moved, zeros, strict=True)]
 
 
-def _fill(gs: list[Any], values: list[Any] | None, custom: _Custom, args: list[Any], params: dict[str, Any]) -> list[Any]:
+def _fill(
+    gs: list[Any], values: list[Any] | None, custom: _Custom, args: list[Any], params: dict[str, Any]
+) -> list[Any]:
     """Zeros for results that nothing used."""
     if all(g is not None for g in gs):
         return gs
     if values is None:
         with no_grad():
             values, _ = _outputs(custom._call(custom.f, [a.detach() for a in args], params))
-    return [wrap(backend.of(v.data).zeros(v.shape, v.dtype)) if g is None else g for g, v in zip(gs, values, strict=True)]
+    return [
+        wrap(backend.of(v.data).zeros(v.shape, v.dtype)) if g is None else g
+        for g, v in zip(gs, values, strict=True)
+    ]
 
 
 class custom_jvp(_Custom):
     """A function with a forward rule of your own, as `jax.custom_jvp`; reverse mode is its transpose.
 
-    `f.defjvp(rule)`: `rule(primals, tangents) -> (out, tangent_out)`, linear in the tangents, in differentiable ops.
+    `f.defjvp(rule)`: `rule(primals, tangents) -> (out, tangent_out)`, linear in the tangents, in
+    differentiable ops.
 
     >>> import tensorflowlite_bp as bp
     >>> @bp.custom_jvp
@@ -236,19 +294,26 @@ class custom_jvp(_Custom):
 
     def __call__(self, *args: Any) -> Tree:
         if self.rule is None:
-            raise GradientError(message(self.op.name, "this custom_jvp has no rule yet.", hint="call f.defjvp(rule) first."))
+            raise GradientError(
+                message(self.op.name, "this custom_jvp has no rule yet.", hint="call f.defjvp(rule) first.")
+            )
         return super().__call__(*args)
 
     def _tangents(self, args: list[Any], ts: list[Any], params: dict[str, Any]) -> list[Any]:
         primals = params["spec"].unflatten(args)
-        filled = [wrap(backend.of(a.data).zeros(a.shape, a.dtype)) if t is None else t for a, t in zip(args, ts, strict=True)]
+        filled = [
+            wrap(backend.of(a.data).zeros(a.shape, a.dtype)) if t is None else t
+            for a, t in zip(args, ts, strict=True)
+        ]
         _, moved = self.rule(tuple(primals), tuple(params["spec"].unflatten(filled)))  # type: ignore[misc]
         return _outputs(moved)[0]
 
     def _push(self, args: list[Any], ts: list[Any], params: dict[str, Any]) -> list[Any]:
         return self._tangents(args, ts, params)
 
-    def _pull(self, args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool) -> list[Any]:
+    def _pull(
+        self, args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool
+    ) -> list[Any]:
         with enable_grad():
             zeros: list[Any] = []
             for a, need in zip(args, needs, strict=True):
@@ -258,16 +323,23 @@ class custom_jvp(_Custom):
             moved = self._tangents(args, zeros, params)
         pairs = [(m, g) for m, g in zip(moved, gs, strict=True) if g is not None and m.node is not None]
         targets = [z.node for z in zeros if z.node is not None]
-        grads = iter(pull([m.node for m, _ in pairs], [g for _, g in pairs], targets, create_graph=record) if pairs else [None] * len(targets))
+        grads = iter(
+            pull([m.node for m, _ in pairs], [g for _, g in pairs], targets, create_graph=record)
+            if pairs
+            else [None] * len(targets)
+        )
         return [next(grads) if need else None for need in needs]
 
 
 # ------------------------------------------------------------------ memory for time
-snapshots: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = []  # (get, set) of state a second run must see again: generators
+snapshots: list[
+    tuple[Callable[[], Any], Callable[[Any], Any]]
+] = []  # (get, set) of state a second run must see again: generators
 
 
 def checkpoint(f: Callable) -> Callable:
-    """Run f without keeping its intermediate arrays; backward computes them a second time. Random ops draw the same numbers again.
+    """Run f without keeping its intermediate arrays; backward computes them a second time. Random ops draw
+    the same numbers again.
 
     Tensors that f uses from outside (a model's weights) get their gradients too.
 
@@ -287,7 +359,14 @@ def checkpoint(f: Callable) -> Callable:
         outs, out_spec = _outputs(f(*_put_back(inner, tensors, spec), **kwargs))
         outside = _outside([o.node for o in outs], {a.node for a in inner}, start)
         captured: list[Any] = [_StandIn(n) for n in outside]
-        params = {"spec": spec, "tensors": tensors, "count": len(leaves), "kwargs": kwargs, "state": before, "nodes": outside}
+        params = {
+            "spec": spec,
+            "tensors": tensors,
+            "count": len(leaves),
+            "kwargs": kwargs,
+            "state": before,
+            "nodes": outside,
+        }
         return _attach(op, leaves + captured, params, outs, out_spec)
 
     def again(args: list[Any], wanted: Sequence[bool], params: dict[str, Any]) -> tuple[list[Any], list[Any]]:
@@ -296,14 +375,21 @@ def checkpoint(f: Callable) -> Callable:
             put(state)
         try:
             with enable_grad():
-                inner = [isolate(a) if want else a for a, want in zip(args[: params["count"]], wanted, strict=False)]
-                outs, _ = _outputs(f(*_put_back(inner, params["tensors"], params["spec"]), **params["kwargs"]))
+                inner = [
+                    isolate(a) if want else a
+                    for a, want in zip(args[: params["count"]], wanted, strict=False)
+                ]
+                outs, _ = _outputs(
+                    f(*_put_back(inner, params["tensors"], params["spec"]), **params["kwargs"])
+                )
         finally:
             for (_, put), state in zip(snapshots, now, strict=True):
                 put(state)
         return [a.node for a in inner] + params["nodes"], outs
 
-    def pull_again(args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool) -> list[Any]:
+    def pull_again(
+        args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool
+    ) -> list[Any]:
         sources, outs = again(args, needs, params)
         pairs = [(o, g) for o, g in zip(outs, gs, strict=True) if g is not None and o.node is not None]
         targets = [s for s, need in zip(sources, needs, strict=True) if need]
@@ -314,7 +400,10 @@ def checkpoint(f: Callable) -> Callable:
         sources, outs = again(args, [t is not None for t in ts], params)
         moving = [(s, t) for s, t in zip(sources, ts, strict=True) if t is not None]
         moved = push([o.node for o in outs], [s for s, _ in moving], [t for _, t in moving])
-        return [wrap(backend.of(o.data).zeros(o.shape, o.dtype)) if m is None else m for m, o in zip(moved, outs, strict=True)]
+        return [
+            wrap(backend.of(o.data).zeros(o.shape, o.dtype)) if m is None else m
+            for m, o in zip(moved, outs, strict=True)
+        ]
 
     op = _Function("checkpoint", pull_again, push_again)
     return run
@@ -322,7 +411,9 @@ def checkpoint(f: Callable) -> Callable:
 
 def _put_back(leaves: list[Any], tensors: list[bool], spec: Any) -> Any:
     """The arguments as they came; arrays that carry no gradient stay raw."""
-    return spec.unflatten([a if t or a.node is not None else a.data for a, t in zip(leaves, tensors, strict=True)])
+    return spec.unflatten(
+        [a if t or a.node is not None else a.data for a, t in zip(leaves, tensors, strict=True)]
+    )
 
 
 def _outside(roots: list[Any], own: set[Any], start: int) -> list[Any]:

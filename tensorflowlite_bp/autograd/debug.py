@@ -1,8 +1,10 @@
-"""TFLBP_DEBUG: checked versions of the record functions, put in place of the plain ones at import; off, they cost nothing.
+"""TFLBP_DEBUG: checked versions of the record functions, put in place of the plain ones at import; off, they
+cost nothing.
 
-nan: the first op whose result holds a NaN or an infinity (that its inputs did not) raises, with the line of user code that called it;
-in backward, the op whose rule made it, and where that op was called. shape: every rule's result is held to its argument's shape
-and dtype. sync: waits for the device after every op, so that an asynchronous CUDA error shows at its cause.
+nan: the first op whose result holds a NaN or an infinity (that its inputs did not) raises, with the line of
+user code that called it; in backward, the op whose rule made it, and where that op was called. shape: every
+rule's result is held to its argument's shape and dtype. sync: waits for the device after every op, so that
+an asynchronous CUDA error shows at its cause.
 """
 
 import sys
@@ -23,9 +25,17 @@ _PACKAGE = str(Path(__file__).resolve().parent.parent)
 def user_line() -> str:
     """The innermost frame outside this package, as file:line."""
     frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE) and "examples" not in frame.f_code.co_filename:
+    while (
+        frame is not None
+        and frame.f_code.co_filename.startswith(_PACKAGE)
+        and "examples" not in frame.f_code.co_filename
+    ):
         frame = frame.f_back  # type: ignore[assignment]
-    return "unknown" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+    return (
+        "unknown"
+        if frame is None
+        else f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+    )
 
 
 def _bad(x: Any) -> str | None:
@@ -40,8 +50,14 @@ def _bad(x: Any) -> str | None:
 def _describe(x: Any) -> str:
     host = np.asarray(x.get() if hasattr(x, "get") else x)
     finite = host[np.isfinite(host)]
-    span = f"finite values {finite.min():.4g} to {finite.max():.4g}" if finite.size and host.dtype.kind == "f" else "no finite value"
-    return f"{host.dtype} {host.shape}, {int(np.isnan(host).sum())} NaN, {int(np.isinf(host).sum())} inf, {span}"
+    span = (
+        f"finite values {finite.min():.4g} to {finite.max():.4g}"
+        if finite.size and host.dtype.kind == "f"
+        else "no finite value"
+    )
+    return (
+        f"{host.dtype} {host.shape}, {int(np.isnan(host).sum())} NaN, {int(np.isinf(host).sum())} inf, {span}"
+    )
 
 
 def check_forward(name: str, args: list[Any], out: Any) -> None:
@@ -75,9 +91,21 @@ def _check_cotangent(op: Op, k: int, g: Any, i: Any) -> None:
         if found is not None:
             g_raw = getattr(g, "data", None) if hasattr(g, "node") else g
             first = "its cotangent was finite" if _bad(g_raw) is None else "its cotangent held it already"
-            raise NumericsError(message(f"backward of {op.name}", f"the gradient of argument {k} holds {found}; {first}."))
-    if "shape" in config.debug and hasattr(g, "dtype") and hasattr(raw, "dtype") and not op.elementwise and raw.dtype != g.dtype:
-        raise GradientError(message(f"backward of {op.name}", "a rule must keep the dtype.", received=f"{raw.dtype} for {g.dtype}"))
+            raise NumericsError(
+                message(f"backward of {op.name}", f"the gradient of argument {k} holds {found}; {first}.")
+            )
+    if (
+        "shape" in config.debug
+        and hasattr(g, "dtype")
+        and hasattr(raw, "dtype")
+        and not op.elementwise
+        and raw.dtype != g.dtype
+    ):
+        raise GradientError(
+            message(
+                f"backward of {op.name}", "a rule must keep the dtype.", received=f"{raw.dtype} for {g.dtype}"
+            )
+        )
 
 
 def _sync() -> None:

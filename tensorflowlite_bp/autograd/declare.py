@@ -1,10 +1,11 @@
 """The three ways to declare an op. Each gives its public function.
 
-    multiply = binary("multiply", vjp=(rule_x, rule_y), saves=("x", "y"))       two tensors, broadcasting
-    exp = unary("exp", vjp=rule, saves=("out",))                                one tensor
-    @operation(vjp=(rule,), saves=("x.shape",), linear="joint")                 anything with parameters
-    def sum(x, axis=None, keepdims=False):
-        return (x,), {"axis": axis, "keepdims": keepdims}                       (tensors, parameters of forward and rules)
+multiply = binary("multiply", vjp=(rule_x, rule_y), saves=("x", "y"))       two tensors, broadcasting
+exp = unary("exp", vjp=rule, saves=("out",))                                one tensor
+@operation(vjp=(rule,), saves=("x.shape",), linear="joint")                 anything with parameters
+def sum(x, axis=None, keepdims=False):
+    return (x,), {"axis": axis, "keepdims": keepdims}                       (tensors, parameters of forward
+    and rules)
 """
 
 import functools
@@ -14,6 +15,10 @@ from typing import Any
 from .op import Op, public
 from .record import agree_all, apply1, apply2, applyn, lift
 from .tensor import Tensor
+
+Arguments = tuple[
+    tuple[Any, ...], dict[str, Any]
+]  # what a declaration gives: the tensors, and the parameters
 
 
 def unary(
@@ -26,9 +31,13 @@ def unary(
     real_result: bool = False,
     **more: Any,
 ) -> Callable[[Any], Tensor]:
-    """An element-wise op of one tensor. real_result: complex in, real out (the tangent is then the rule's real part)."""
+    """An element-wise op of one tensor. real_result: complex in, real out (the tangent is then the rule's
+    real part).
+    """
     if real_result:
-        more["jvp"] = lambda F, ts, out, x: F.real(vjp(F, ts[0], out, x)) if ts[0].dtype.kind == "c" else vjp(F, ts[0], out, x)
+        more["jvp"] = lambda F, ts, out, x: (
+            F.real(vjp(F, ts[0], out, x)) if ts[0].dtype.kind == "c" else vjp(F, ts[0], out, x)
+        )
     op = Op(name, vjp=(vjp,), saves=saves, elementwise=True, domain=domain, **more)
 
     def call(x: Any, /) -> Tensor:
@@ -48,8 +57,19 @@ def binary(
     promotes: bool = True,
     **more: Any,
 ) -> Callable[[Any, Any], Tensor]:
-    """An op of two tensors that broadcasts; operands of different dtypes are brought to their common one first."""
-    op = Op(name, vjp=vjp, saves=saves, elementwise=elementwise, broadcasts=True, promotes=promotes, domain=domain, **more)
+    """An op of two tensors that broadcasts; operands of different dtypes are brought to their common one
+    first.
+    """
+    op = Op(
+        name,
+        vjp=vjp,
+        saves=saves,
+        elementwise=elementwise,
+        broadcasts=True,
+        promotes=promotes,
+        domain=domain,
+        **more,
+    )
 
     def call(x1: Any, x2: Any, /) -> Tensor:
         return apply2(op, *pair(x1, x2))
@@ -73,9 +93,11 @@ def pair(x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
 def operation(
     *, vjp: tuple[Callable, ...] = (), saves: tuple[str, ...] = (), promotes: bool = False, **more: Any
 ) -> Callable[[Callable], Callable[..., Tensor]]:
-    """An op with parameters. The decorated function gives (tensors, parameters); its docstring is the op's."""
+    """An op with parameters. The decorated function gives (tensors, parameters); its docstring is the
+    op's.
+    """
 
-    def declare(arguments: Callable[..., tuple[tuple, dict[str, Any]]]) -> Callable[..., Tensor]:
+    def declare(arguments: Callable[..., Arguments]) -> Callable[..., Tensor]:
         op = Op(arguments.__name__.strip("_"), vjp=vjp, saves=saves, **more)
 
         @functools.wraps(arguments)

@@ -1,10 +1,11 @@
 """Walking the tape: cotangents backwards, tangents forwards.
 
-`_run_raw` is the ordinary backward: raw arrays, every leaf wanted, nothing decided per node. `pull` is the general one: chosen
-targets, gradients recorded in their turn. Both use the same rules; only the namespace `F` they hand them differs.
+`_run_raw` is the ordinary backward: raw arrays, every leaf wanted, nothing decided per node. `pull` is the
+general one: chosen targets, gradients recorded in their turn. Both use the same rules; only the namespace
+`F` they hand them differs.
 
-A recorded gradient needs no second set of rules: with F the ops and the arguments wrapped as Tensors at their nodes,
-running a rule builds a graph, which is differentiated like any other. Hence any order.
+A recorded gradient needs no second set of rules: with F the ops and the arguments wrapped as Tensors at
+their nodes, running a rule builds a graph, which is differentiated like any other. Hence any order.
 """
 
 import sys
@@ -27,7 +28,9 @@ _accumulate = threading.Lock()  # `leaf.grad = leaf.grad + g` by two threads at 
 
 
 # ------------------------------------------------------------------ the backward of a loss
-def backward(tensor: Tensor, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False) -> None:
+def backward(
+    tensor: Tensor, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False
+) -> None:
     """Differentiate with respect to every leaf that requires grad, and add the results into their `.grad`.
 
     gradient: the cotangent, of this tensor's shape; may be left out for a tensor of one element (then 1).
@@ -56,7 +59,8 @@ def backward(tensor: Tensor, gradient: Any = None, *, retain_graph: bool = False
             else:
                 if isinstance(i, np.generic):
                     i = np.asarray(i)
-                # a rule may hand on what others hold too (g itself, a saved array, a view): the leaf gets its own
+                # a rule may hand on what others hold too (g itself, a saved array, a view): the leaf gets
+                # its own
                 if i.base is not None or sys.getrefcount(i) > _SOLE_IN_FOUND:
                     i = i.copy()
                 leaf.grad = wrap(i)
@@ -155,12 +159,17 @@ def _pull_raw(n: Any, g: Any, needs: tuple[bool, ...]) -> list[Any]:
         return _unbroadcast(F, n, op.vjp_all(F, g, n.out, needs, *n.saved, **n.params))
     if not op.vjp:  # a function that exists only as a composition
         with enable_grad():
-            inner = [wrap(x, Leaf(x.shape, x.dtype) if need else None) for x, need in zip(n.saved, needs, strict=True)]
+            inner = [
+                wrap(x, Leaf(x.shape, x.dtype) if need else None)
+                for x, need in zip(n.saved, needs, strict=True)
+            ]
             out = op.reference(*inner, **n.params)  # type: ignore[misc]
         grads = _pull_tensors(out, [t.node for t in inner], g)
         return [None if i is None else i.data for i in grads]
     out, saved, params = n.out, n.saved, n.params
-    return _unbroadcast(F, n, [op.vjp[k](F, g, out, *saved, **params) if need else None for k, need in enumerate(needs)])
+    return _unbroadcast(
+        F, n, [op.vjp[k](F, g, out, *saved, **params) if need else None for k, need in enumerate(needs)]
+    )
 
 
 def _unbroadcast(F: Any, n: Any, pulled: list[Any]) -> list[Any]:
@@ -168,16 +177,26 @@ def _unbroadcast(F: Any, n: Any, pulled: list[Any]) -> list[Any]:
     if not n.op.broadcasts:
         return pulled
     return [
-        i if i is None or i.shape == p.shape else F.sum_to(i, shape=p.shape) for i, p in zip(pulled, n.parents, strict=True)
+        i if i is None or i.shape == p.shape else F.sum_to(i, shape=p.shape)
+        for i, p in zip(pulled, n.parents, strict=True)
     ]
 
 
 # ------------------------------------------------------------------ the general walk
-def pull(roots: list[Any], gs: list[Any], targets: list[Any], *, create_graph: bool | None = None, retain: bool = True) -> list[Any]:
-    """Cotangents of `targets` (nodes), given cotangents `gs` (Tensors) of `roots` (nodes); None where nothing flows.
+def pull(
+    roots: list[Any],
+    gs: list[Any],
+    targets: list[Any],
+    *,
+    create_graph: bool | None = None,
+    retain: bool = True,
+) -> list[Any]:
+    """Cotangents of `targets` (nodes), given cotangents `gs` (Tensors) of `roots` (nodes); None where
+    nothing flows.
 
-    The walk stops at the targets: they are partial derivatives with the other targets held. create_graph=None records the
-    gradients exactly if something else that records (an outer differentiation) has a part in them.
+    The walk stops at the targets: they are partial derivatives with the other targets held.
+    create_graph=None records the gradients exactly if something else that records (an outer differentiation)
+    has a part in them.
     """
     order, needed, outer = _slice(roots, targets)
     if create_graph is None:
@@ -208,7 +227,9 @@ def pull(roots: list[Any], gs: list[Any], targets: list[Any], *, create_graph: b
 
 
 def _slice(roots: list[Any], targets: list[Any]) -> tuple[list[Any], set[Any], bool]:
-    """The nodes on a path from a target to a root, newest first; and whether other recording tensors feed into them."""
+    """The nodes on a path from a target to a root, newest first; and whether other recording tensors feed
+    into them.
+    """
     wanted = set(targets)
     seen = {n for n in roots if n is not None}
     stack = list(seen)
@@ -236,12 +257,18 @@ def _slice(roots: list[Any], targets: list[Any]) -> tuple[list[Any], set[Any], b
 
 
 def _arguments(n: Any) -> list[Any]:
-    """What a node saved, back in the graph: each array a Tensor at its parent, so that derivatives flow on into it."""
-    return [x if x is None or type(x) is Spec else wrap(x, p) for x, p in zip(n.saved, n.parents, strict=True)]
+    """What a node saved, back in the graph: each array a Tensor at its parent, so that derivatives flow on
+    into it.
+    """
+    return [
+        x if x is None or type(x) is Spec else wrap(x, p) for x, p in zip(n.saved, n.parents, strict=True)
+    ]
 
 
 def _pull_graph(n: Any, g: Tensor, needs: tuple[bool, ...], args: list[Any], at: Any) -> list[Any]:
-    """One node's cotangents as Tensors, recorded. `at`: the node that stands for its result (None: a constant)."""
+    """One node's cotangents as Tensors, recorded. `at`: the node that stands for its result (None: a
+    constant).
+    """
     op: Op = n.op
     if op.reference is not None:
         return _pull_reference(n, op, args, g, needs)
@@ -249,11 +276,17 @@ def _pull_graph(n: Any, g: Tensor, needs: tuple[bool, ...], args: list[Any], at:
     if op.vjp_all is not None:
         return _unbroadcast(graph, n, op.vjp_all(graph, g, out, needs, *args, **n.params))
     params = n.params
-    return _unbroadcast(graph, n, [op.vjp[k](graph, g, out, *args, **params) if need else None for k, need in enumerate(needs)])
+    return _unbroadcast(
+        graph,
+        n,
+        [op.vjp[k](graph, g, out, *args, **params) if need else None for k, need in enumerate(needs)],
+    )
 
 
 def _pull_reference(n: Any, op: Op, args: list[Any], g: Tensor, needs: tuple[bool, ...]) -> list[Any]:
-    """A fused op has no differentiable kernel: run its composition again, recorded, and differentiate that."""
+    """A fused op has no differentiable kernel: run its composition again, recorded, and differentiate
+    that.
+    """
     inner = [isolate(a) if need else a for a, need in zip(args, needs, strict=True)]
     out = op.reference(*inner, **n.params)  # type: ignore[misc]
     targets = [a.node for a, need in zip(inner, needs, strict=True) if need]
@@ -269,7 +302,9 @@ def _pull_tensors(out: Tensor, nodes: list[Any], g: Any) -> list[Any]:
 
 # ------------------------------------------------------------------ tangents
 def push(roots: list[Any], sources: list[Any], tangents: list[Tensor]) -> list[Any]:
-    """Tangents (Tensors) of `roots`, given those of `sources` (nodes): the tape walked forwards; None where nothing flows."""
+    """Tangents (Tensors) of `roots`, given those of `sources` (nodes): the tape walked forwards; None where
+    nothing flows.
+    """
     order, needed, outer = _slice([r for r in roots if r is not None], sources)
     record = recording() and (outer or any(t.node is not None for t in tangents))
     moved: dict[Any, Any] = {s: t if record else t.data for s, t in zip(sources, tangents, strict=True)}
@@ -323,7 +358,9 @@ def _run(op: Op, args: list[Any], params: dict[str, Any], record: bool) -> Any:
 
 
 def _push_by_two_pulls(n: Any, ts: list[Any], record: bool) -> Any:
-    """J t without a rule of its own: the cotangent map g -> J^T g is linear, so its own transpose, applied to t, is J t."""
+    """J t without a rule of its own: the cotangent map g -> J^T g is linear, so its own transpose, applied
+    to t, is J t.
+    """
     with enable_grad():
         args = _arguments(n) if record else [x if x is None or type(x) is Spec else wrap(x) for x in n.saved]
         needs = tuple([t is not None for t in ts])
@@ -338,9 +375,13 @@ def _push_by_two_pulls(n: Any, ts: list[Any], record: bool) -> Any:
             moved = push([out.node], sources, tangents)[0]
             return moved if record or moved is None else moved.data
         pulled = _pull_graph(n, zero, needs, args, at=n if record else None)
-    roots = [i for i, need in zip(pulled, needs, strict=True) if need and i is not None and i.node is not None]
+    roots = [
+        i for i, need in zip(pulled, needs, strict=True) if need and i is not None and i.node is not None
+    ]
     weights = [
-        t if record else wrap(t) for t, i, need in zip(ts, pulled, needs, strict=True) if need and i is not None and i.node is not None
+        t if record else wrap(t)
+        for t, i, need in zip(ts, pulled, needs, strict=True)
+        if need and i is not None and i.node is not None
     ]
     if not roots:
         return None
@@ -384,7 +425,11 @@ def _seed(tensor: Tensor, gradient: Any) -> Tensor:
     g = gradient if isinstance(gradient, Tensor) else wrap(to_array(gradient, data.dtype))
     if g.data.shape != data.shape:
         raise GradientError(
-            message("backward", "the gradient must have the tensor's shape.", received=f"gradient {g.data.shape}, tensor {data.shape}")
+            message(
+                "backward",
+                "the gradient must have the tensor's shape.",
+                received=f"gradient {g.data.shape}, tensor {data.shape}",
+            )
         )
     return g if g.data.dtype == data.dtype else graph.astype(g, data.dtype)
 
@@ -411,11 +456,15 @@ def _raise_freed(*_: Any, **__: Any) -> Any:
 
 
 FREED = Op("freed", vjp=(_raise_freed,), vjp_all=_raise_freed, register=False)
-IDENTITY = Op("identity", vjp=(lambda F, g, out, x: g,), elementwise=True, forward=lambda _: lambda x: x, register=False)
+IDENTITY = Op(
+    "identity", vjp=(lambda F, g, out, x: g,), elementwise=True, forward=lambda _: lambda x: x, register=False
+)
 
 
 # ------------------------------------------------------------------ constants overwritten after they were saved
-overwritten: dict[int, tuple[Any, int]] = {}  # id of a buffer's owner -> (weak reference, number of the write)
+overwritten: dict[
+    int, tuple[Any, int]
+] = {}  # id of a buffer's owner -> (weak reference, number of the write)
 
 
 def _owner(array: Any) -> Any:
@@ -425,7 +474,9 @@ def _owner(array: Any) -> Any:
 
 
 def note_write(array: Any) -> None:
-    """Remember an in-place write into memory that others hold: a graph may have saved it. The next backward looks."""
+    """Remember an in-place write into memory that others hold: a graph may have saved it. The next backward
+    looks.
+    """
     owner = _owner(array)
     key = id(owner)
     try:

@@ -1,7 +1,8 @@
 """The tape: one node per recorded operation, holding its parents and what its rules need, never a Tensor.
 
-Nodes point only backwards, so there are no reference cycles, and a graph dies with its last Tensor. `seq` orders them: a node's number
-is larger than its parents', so sorting by it is a topological order. The numbers come from `itertools.count`, whose `__next__` is
+Nodes point only backwards, so there are no reference cycles, and a graph dies with its last Tensor. `seq`
+orders them: a node's number is larger than its parents', so sorting by it is a topological order. The
+numbers come from `itertools.count`, whose `__next__` is
 atomic: two threads never get the same one.
 """
 
@@ -14,7 +15,9 @@ by_seq = attrgetter("seq")
 
 
 class Node:
-    """An op of one or two tensors and no parameters: the common case, kept flat (two slots cost 60 ns less than a tuple)."""
+    """An op of one or two tensors and no parameters: the common case, kept flat (two slots cost 60 ns less
+    than a tuple).
+    """
 
     __slots__ = ("op", "out", "p0", "p1", "seq", "shape", "where", "x0", "x1")
 
@@ -55,7 +58,9 @@ class NodeN:
     shape: Any
     seq: int
 
-    def __init__(self, op: Any, parents: tuple, saved: tuple, params: dict[str, Any], out: Any, shape: Any) -> None:
+    def __init__(
+        self, op: Any, parents: tuple, saved: tuple, params: dict[str, Any], out: Any, shape: Any
+    ) -> None:
         self.op = op
         self.parents = parents
         self.saved = saved
@@ -95,7 +100,12 @@ class Parts:
         self.items = items
 
     def __add__(self, other: "Parts") -> "Parts":
-        return Parts([b if a is None else a if b is None else a + b for a, b in zip(self.items, other.items, strict=True)])
+        return Parts(
+            [
+                b if a is None else a if b is None else a + b
+                for a, b in zip(self.items, other.items, strict=True)
+            ]
+        )
 
 
 AnyNode = Node | NodeN | Leaf

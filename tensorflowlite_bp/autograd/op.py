@@ -1,9 +1,9 @@
 """What an op is: its forward, its derivative rules, and what it keeps for them.
 
-A rule `vjp(F, g, out, *args, **params)` is plain linear mathematics in the cotangent `g`. `F` is the raw backend in an ordinary
-backward, and the recorded ops (`graph`) when the gradient is itself being differentiated; the same text serves both.
-Rules never undo broadcasting: the engine does. Arguments that `saves` does not name arrive as None, or as a `Spec` (shape and
-dtype only) for "x.shape".
+A rule `vjp(F, g, out, *args, **params)` is plain linear mathematics in the cotangent `g`. `F` is the raw
+backend in an ordinary backward, and the recorded ops (`graph`) when the gradient is itself being
+differentiated; the same text serves both. Rules never undo broadcasting: the engine does. Arguments that
+`saves` does not name arrive as None, or as a `Spec` (shape and dtype only) for "x.shape".
 """
 
 from collections.abc import Callable
@@ -32,7 +32,9 @@ class Spec:
 
 
 class Dispatch(dict[type, Callable]):
-    """Array class -> forward function, found once per class. A look-up costs 25 ns, a registry by name 400."""
+    """Array class -> forward function, found once per class. A look-up costs 25 ns, a registry by name
+    400.
+    """
 
     __slots__ = ("find",)
 
@@ -92,7 +94,11 @@ class Op:
         register: bool = True,
     ) -> None:
         if not (vjp or vjp_all or reference):
-            raise GradientError(message(name, "an op needs a derivative rule.", hint="declare it with `nondiff` if it has none."))
+            raise GradientError(
+                message(
+                    name, "an op needs a derivative rule.", hint="declare it with `nondiff` if it has none."
+                )
+            )
         if linear not in (None, "each", "joint"):
             raise ValueError(f"linear must be None, 'each' or 'joint', not {linear!r}")
         self.name = name
@@ -148,5 +154,7 @@ def helper(function: Callable) -> Callable:
 
 
 def is_float(dtype: Any) -> bool:
-    """Floating or complex: the dtypes that carry gradients. ml_dtypes' floats (bfloat16, ...) have kind "V"."""
+    """Floating or complex: the dtypes that carry gradients. ml_dtypes' floats (bfloat16, ...) have kind
+    "V".
+    """
     return dtype.kind in "fc" or (dtype.kind == "V" and "float" in dtype.name)

@@ -1,8 +1,8 @@
 """Running an op: forward, then a node if anything wants a gradient.
 
-Three copies of one idea, side by side because it pays: flat `apply1` and `apply2` cost 400 ns less per op forward, and 350
-backward, than going through tuples (benchmarks/op_overhead.py). `applyn` serves everything else.
-No policy here: no hooks, no checks beyond dtype and device; TFLBP_DEBUG swaps in checked versions.
+Three copies of one idea, side by side because it pays: flat `apply1` and `apply2` cost 400 ns less per op
+forward, and 350 backward, than going through tuples (benchmarks/op_overhead.py). `applyn` serves everything
+else. No policy here: no hooks, no checks beyond dtype and device; TFLBP_DEBUG swaps in checked versions.
 """
 
 from collections.abc import Callable
@@ -111,7 +111,9 @@ def as_array(a: Any, cls: type) -> Any:
 
 
 def lift(value: Any, like: Tensor | None = None) -> Tensor:
-    """A Tensor from anything: a Tensor as it is, a Python number in `like`'s dtype (NEP 50), an array without a copy."""
+    """A Tensor from anything: a Tensor as it is, a Python number in `like`'s dtype (NEP 50), an array
+    without a copy.
+    """
     if isinstance(value, Tensor):
         return value
     cls = type(value)
@@ -174,7 +176,9 @@ def constant(name: str, value: Any) -> Any:
 
 
 # ------------------------------------------------------------------ ops without a derivative
-def nondiff(name: str, function: Callable[..., Any] | None = None, *, doc: str | None = None) -> Callable[..., Any]:
+def nondiff(
+    name: str, function: Callable[..., Any] | None = None, *, doc: str | None = None
+) -> Callable[..., Any]:
     """An op that has no derivative by decision (comparisons, argmax, rounding): its result is a constant.
 
     `function(backend, *raw arrays, **params)`, or the backend's function of that name.

@@ -1,4 +1,6 @@
-"""Tensor: a raw array and the node that made it. No mathematics here: `ops/methods.py` binds the operators and methods."""
+"""Tensor: a raw array and the node that made it. No mathematics here: `ops/methods.py` binds the operators
+and methods.
+"""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -17,8 +19,8 @@ new = object.__new__
 class Tensor:
     """An array with NumPy's semantics that can record what is done to it.
 
-    Make one with `bp.tensor` or `bp.asarray`. `data` is the raw array (NumPy's or CuPy's), `node` its place in the graph
-    (None: a constant).
+    Make one with `bp.tensor` or `bp.asarray`. `data` is the raw array (NumPy's or CuPy's), `node` its place
+    in the graph (None: a constant).
 
     >>> import tensorflowlite_bp as bp
     >>> x = bp.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -84,7 +86,13 @@ class Tensor:
         text = np.array2string(self._host(), separator=", ", prefix="Tensor(")
         dtype = "" if self.data.dtype in (np.float64, np.int64, np.bool_) else f", dtype={self.data.dtype}"
         device = "" if self.device == "cpu" else f", device={self.device!r}"
-        grad = ", requires_grad=True" if type(self.node) is Leaf else f", op={self.node.op.name}" if self.node is not None else ""
+        grad = (
+            ", requires_grad=True"
+            if type(self.node) is Leaf
+            else f", op={self.node.op.name}"
+            if self.node is not None
+            else ""
+        )
         return f"Tensor({text}{dtype}{device}{grad})"
 
     __str__ = __repr__
@@ -158,7 +166,11 @@ class Tensor:
         if self.node is not None and type(self.node) is not Leaf:
             if not value:
                 raise GradientError(
-                    message("requires_grad", "only a leaf can be switched off.", hint="use .detach() for a constant copy.")
+                    message(
+                        "requires_grad",
+                        "only a leaf can be switched off.",
+                        hint="use .detach() for a constant copy.",
+                    )
                 )
             return
         if not value:
@@ -193,17 +205,25 @@ class Tensor:
             value = value if isinstance(value, Tensor) else Tensor(value)
             if value.shape != self.shape:
                 raise GradientError(
-                    message("grad", "a gradient has its tensor's shape.", received=f"gradient {value.shape}, tensor {self.shape}")
+                    message(
+                        "grad",
+                        "a gradient has its tensor's shape.",
+                        received=f"gradient {value.shape}, tensor {self.shape}",
+                    )
                 )
         self.node.grad = value
 
     if TYPE_CHECKING:  # bound by autograd/__init__.py: the engine stands above this module
 
-        def backward(self, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False) -> None: ...
+        def backward(
+            self, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False
+        ) -> None: ...
 
     # ------------------------------------------------------------------ writing
     def _writable(self) -> Array:
-        """The raw array, to be written in place: a fresh copy first when something else (a live graph, a view) holds it."""
+        """The raw array, to be written in place: a fresh copy first when something else (a live graph, a
+        view) holds it.
+        """
         if not unshared(self):
             self.data = self.data.copy()
         return self.data
@@ -219,17 +239,22 @@ class Tensor:
         if type(self.node) is Leaf:
             out.node = Leaf(self.data.shape, self.data.dtype)
         elif self.node is not None:
-            raise GradientError(message("deepcopy", "only leaves can be deep-copied.", hint="use .detach() first."))
+            raise GradientError(
+                message("deepcopy", "only leaves can be deep-copied.", hint="use .detach() first.")
+            )
         return out
 
     def __reduce__(self) -> Any:
-        raise TypeError(message("pickle", "Tensors are not pickled.", hint="save arrays with bp.saving, or .numpy()."))
+        raise TypeError(
+            message("pickle", "Tensors are not pickled.", hint="save arrays with bp.saving, or .numpy().")
+        )
 
 
 def unshared(tensor: Tensor) -> bool:
     """Whether this Tensor is the only holder of its array's memory, so that writing to it shows nowhere else.
 
-    Reference counts are exact in CPython: the saved arrays of a live graph, NumPy views and other Tensors all hold one.
+    Reference counts are exact in CPython: the saved arrays of a live graph, NumPy views and other Tensors
+    all hold one.
     """
     data = tensor.data
     return data.base is None and sys.getrefcount(data) <= _SOLE
@@ -239,7 +264,9 @@ def _count_of_sole_holder() -> int:
     tensor = new(Tensor)
     tensor.data = np.empty(1)
     data = tensor.data
-    return sys.getrefcount(data)  # what this interpreter counts for an array that one Tensor and one local hold
+    return sys.getrefcount(
+        data
+    )  # what this interpreter counts for an array that one Tensor and one local hold
 
 
 _SOLE = _count_of_sole_holder()

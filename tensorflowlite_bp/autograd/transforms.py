@@ -1,7 +1,8 @@
-"""Functions from functions: gradients, products with Jacobians, whole Jacobians and Hessians. They nest to any order.
+"""Functions from functions: gradients, products with Jacobians, whole Jacobians and Hessians. They nest to
+any order.
 
-All take raw arrays, Tensors, Python floats and trees of them. Raw arguments give raw results, Tensors give Tensors; a result that
-an outer differentiation still needs is always a Tensor.
+All take raw arrays, Tensors, Python floats and trees of them. Raw arguments give raw results, Tensors give
+Tensors; a result that an outer differentiation still needs is always a Tensor.
 """
 
 import functools
@@ -20,7 +21,9 @@ from .tensor import Tensor, to_array, wrap
 
 
 class _Argument:
-    """One primal taken apart: its leaves as fresh recording Tensors, and how to put trees of that form together."""
+    """One primal taken apart: its leaves as fresh recording Tensors, and how to put trees of that form
+    together.
+    """
 
     __slots__ = ("leaves", "raw", "spec")
 
@@ -78,11 +81,17 @@ def _select(where: str, argnums: int | Sequence[int], args: tuple) -> tuple[int,
     wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     for n in wanted:
         if not -len(args) <= n < len(args):
-            raise TypeError(message(where, f"argnums={argnums} needs at least {n + 1} arguments.", received=f"{len(args)}"))
+            raise TypeError(
+                message(
+                    where, f"argnums={argnums} needs at least {n + 1} arguments.", received=f"{len(args)}"
+                )
+            )
     return tuple(n % len(args) for n in wanted)
 
 
-def _record(where: str, f: Callable, argnums: int | Sequence[int], args: tuple, kwargs: dict) -> tuple[Any, list[_Argument]]:
+def _record(
+    where: str, f: Callable, argnums: int | Sequence[int], args: tuple, kwargs: dict
+) -> tuple[Any, list[_Argument]]:
     """Run f with the chosen arguments recording."""
     chosen = _select(where, argnums, args)
     inputs = {n: _Argument(where, args[n]) for n in chosen}
@@ -121,7 +130,12 @@ def _scalar(where: str, out: Any) -> Tensor:
         )
     if out.data.dtype.kind == "c":
         raise DTypeError(
-            message(where, "the function must return a real number.", received=str(out.dtype), hint="take .real, or use bp.vjp.")
+            message(
+                where,
+                "the function must return a real number.",
+                received=str(out.dtype),
+                hint="take .real, or use bp.vjp.",
+            )
         )
     return out
 
@@ -132,7 +146,8 @@ def _ones(out: Tensor) -> Tensor:
 
 # ------------------------------------------------------------------ gradients
 def value_and_grad(f: Callable, argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Callable:
-    """A function that gives `(f(...), gradient)`. With has_aux, f returns (value, anything), and so does this: ((value, aux), gradient).
+    """A function that gives `(f(...), gradient)`. With has_aux, f returns (value, anything), and so does
+    this: ((value, aux), gradient).
 
     >>> import numpy as np, tensorflowlite_bp as bp
     >>> bp.value_and_grad(lambda x: (x * x).sum())(np.array([1.0, 2.0]))
@@ -222,9 +237,11 @@ def elementwise_grad(f: Callable, argnums: int | Sequence[int] = 0) -> Callable:
 
 # ------------------------------------------------------------------ products with Jacobians
 def vjp(f: Callable, *primals: Tree) -> tuple[Tree, Callable[[Tree], tuple]]:
-    """`(f(*primals), vjp_fn)`; `vjp_fn(cotangent)` gives a tuple, one cotangent per primal, and can be called again.
+    """`(f(*primals), vjp_fn)`; `vjp_fn(cotangent)` gives a tuple, one cotangent per primal, and can be
+    called again.
 
-    The cotangent has the result's form. A complex vjp multiplies by the transpose, without conjugation (as JAX and autograd).
+    The cotangent has the result's form. A complex vjp multiplies by the transpose, without conjugation (as
+    JAX and autograd).
 
     >>> import numpy as np, tensorflowlite_bp as bp
     >>> out, pull = bp.vjp(lambda x, y: x * y, 2.0, 3.0)
@@ -239,7 +256,9 @@ def vjp(f: Callable, *primals: Tree) -> tuple[Tree, Callable[[Tree], tuple]]:
     def vjp_fn(cotangent: Tree) -> tuple:
         given, given_spec = tree.flatten(cotangent)
         if len(given) != len(outs):
-            raise ShapeError(message("vjp", f"a cotangent of the form {spec} was expected.", received=str(given_spec)))
+            raise ShapeError(
+                message("vjp", f"a cotangent of the form {spec} was expected.", received=str(given_spec))
+            )
         roots, gs = [], []
         for x, g in zip(outs, given, strict=True):
             g = _match("vjp", _as_tensor(g), x, "cotangent")
@@ -254,7 +273,9 @@ def vjp(f: Callable, *primals: Tree) -> tuple[Tree, Callable[[Tree], tuple]]:
 
 def _match(where: str, g: Tensor, x: Tensor, what: str) -> Tensor:
     if g.shape != x.shape:
-        raise ShapeError(message(where, f"a {what} has its value's shape.", received=f"{what} {g.shape}, value {x.shape}"))
+        raise ShapeError(
+            message(where, f"a {what} has its value's shape.", received=f"{what} {g.shape}, value {x.shape}")
+        )
     return g if g.dtype == x.dtype else graph.astype(g, x.dtype)
 
 
@@ -265,8 +286,18 @@ def jvp(f: Callable, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
     >>> bp.jvp(lambda x: x ** 2, (3.0,), (1.0,))
     (np.float64(9.0), np.float64(6.0))
     """
-    if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)) or len(primals) != len(tangents):
-        raise TypeError(message("jvp", "primals and tangents must be tuples of the same length.", received=f"{primals!r}, {tangents!r}"))
+    if (
+        not isinstance(primals, (tuple, list))
+        or not isinstance(tangents, (tuple, list))
+        or len(primals) != len(tangents)
+    ):
+        raise TypeError(
+            message(
+                "jvp",
+                "primals and tangents must be tuples of the same length.",
+                received=f"{primals!r}, {tangents!r}",
+            )
+        )
     out, inputs = _record("jvp", f, range(len(primals)), tuple(primals), {})
     leaves, spec = tree.flatten(out)
     outs = [_as_tensor(x) for x in leaves]
@@ -280,7 +311,9 @@ def _push(outs: list[Tensor], inputs: list[_Argument], tangents: Sequence[Tree])
     for argument, tangent in zip(inputs, tangents, strict=True):
         given, _ = tree.flatten(tangent)
         if len(given) != len(argument.leaves):
-            raise ShapeError(message("jvp", "a tangent has its primal's form.", received=f"{len(given)} leaves"))
+            raise ShapeError(
+                message("jvp", "a tangent has its primal's form.", received=f"{len(given)} leaves")
+            )
         for leaf, t in zip(argument.leaves, given, strict=True):
             sources.append(leaf.node)
             ts.append(_match("jvp", _as_tensor(t), leaf, "tangent"))
@@ -288,7 +321,9 @@ def _push(outs: list[Tensor], inputs: list[_Argument], tangents: Sequence[Tree])
 
 
 # ------------------------------------------------------------------ whole matrices
-def jacobian(f: Callable, argnums: int | Sequence[int] = 0, mode: Literal["rev", "fwd"] | None = None) -> Callable:
+def jacobian(
+    f: Callable, argnums: int | Sequence[int] = 0, mode: Literal["rev", "fwd"] | None = None
+) -> Callable:
     """All first derivatives: an array of shape `output.shape + input.shape`.
 
     mode: "rev" walks once per output element, "fwd" once per input element; None takes the fewer.
@@ -363,7 +398,8 @@ def hessian(f: Callable, argnums: int = 0) -> Callable:
 
 
 def hvp(f: Callable, primals: Sequence[Tree], tangents: Sequence[Tree]) -> Tree:
-    """The Hessian of a scalar function times a vector, by forward over reverse: about the cost of two gradients.
+    """The Hessian of a scalar function times a vector, by forward over reverse: about the cost of two
+    gradients.
 
     One primal gives the bare product, several a tuple with one product each.
 

@@ -33,7 +33,11 @@ _LEAF = LeafSpec()
 
 def flatten(tree: Tree) -> tuple[list[Any], Any]:
     """Leaves and structure; `structure.unflatten(leaves)` gives the tree back."""
-    if isinstance(tree, Tensor) or (hasattr(tree, "dtype") and hasattr(tree, "shape")) or isinstance(tree, (int, float, complex)):
+    if (
+        isinstance(tree, Tensor)
+        or (hasattr(tree, "dtype") and hasattr(tree, "shape"))
+        or isinstance(tree, (int, float, complex))
+    ):
         return [tree], _LEAF
     import optree
 

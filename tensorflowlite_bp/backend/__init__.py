@@ -1,7 +1,8 @@
-"""Array libraries behind one protocol. An op runs where its arrays live, so the library is found by an array's type.
+"""Array libraries behind one protocol. An op runs where its arrays live, so the library is found by an
+array's type.
 
-`of(array)` gives the backend module; `by_type[cls]` is the same as a dictionary look-up (25 ns), for the hot paths.
-`current()` is only where *new* tensors go: `TFLBP_BACKEND`, or the last `set_backend`.
+`of(array)` gives the backend module; `by_type[cls]` is the same as a dictionary look-up (25 ns), for the hot
+paths. `current()` is only where *new* tensors go: `TFLBP_BACKEND`, or the last `set_backend`.
 """
 
 from types import ModuleType
@@ -33,7 +34,11 @@ class _ByType(dict[type, Any]):
             found = _load_cupy()
         else:
             raise DTypeError(
-                message("backend", "a NumPy or CuPy array was expected.", received=f"{cls.__module__}.{cls.__qualname__}")
+                message(
+                    "backend",
+                    "a NumPy or CuPy array was expected.",
+                    received=f"{cls.__module__}.{cls.__qualname__}",
+                )
             )
         self[cls] = found
         return found
@@ -73,7 +78,9 @@ def set_backend(name: str) -> None:
     elif name == "auto":
         _current = numpy_backend if _cupy_unusable() is not None else _load_cupy()
     else:
-        raise DeviceError(message("backend", 'one of "numpy", "cupy", "auto" was expected.', received=repr(name)))
+        raise DeviceError(
+            message("backend", 'one of "numpy", "cupy", "auto" was expected.', received=repr(name))
+        )
 
 
 def available(name: str) -> bool:

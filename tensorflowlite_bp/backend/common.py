@@ -22,16 +22,27 @@ def is_basic(index: Any) -> bool:
     """Whether an index is of NumPy's basic kind (ints, slices, Ellipsis, None): a view, no element twice."""
     if type(index) is tuple:
         for part in index:
-            if not (part is None or part is Ellipsis or isinstance(part, slice) or type(part) is int or _is_int(part)):
+            if not (
+                part is None
+                or part is Ellipsis
+                or isinstance(part, slice)
+                or type(part) is int
+                or _is_int(part)
+            ):
                 return False
         return True
-    return index is None or index is Ellipsis or isinstance(index, slice) or type(index) is int or _is_int(index)
+    return (
+        index is None or index is Ellipsis or isinstance(index, slice) or type(index) is int or _is_int(index)
+    )
 
 
 def _is_int(part: Any) -> bool:
-    return hasattr(part, "__index__") and not isinstance(part, bool) and getattr(part, "ndim", 0) == 0 and getattr(
-        getattr(part, "dtype", None), "kind", "i"
-    ) in "iu"
+    return (
+        hasattr(part, "__index__")
+        and not isinstance(part, bool)
+        and getattr(part, "ndim", 0) == 0
+        and getattr(getattr(part, "dtype", None), "kind", "i") in "iu"
+    )
 
 
 def add_at_rows(xp: Any, out: Array, index: Any, x: Array) -> None:
@@ -41,7 +52,13 @@ def add_at_rows(xp: Any, out: Array, index: Any, x: Array) -> None:
     add.at walks element by element, 10 times slower.
     """
     rows = index[0] if type(index) is tuple and len(index) == 1 else index
-    if isinstance(rows, xp.ndarray) and rows.dtype.kind in "iu" and out.ndim > 1 and rows.size > 0 and out[0].size > 0:
+    if (
+        isinstance(rows, xp.ndarray)
+        and rows.dtype.kind in "iu"
+        and out.ndim > 1
+        and rows.size > 0
+        and out[0].size > 0
+    ):
         flat = rows.reshape(-1)
         flat = xp.where(flat < 0, flat + out.shape[0], flat)
         order = xp.argsort(flat, kind="stable")
@@ -144,7 +161,11 @@ def sigmoid_cross_entropy(xp: Any, z: Array, y: Array, want_grad: bool) -> tuple
 
 # ------------------------------------------------------------------ linear
 def linear(xp: Any, x: Array, w: Array, b: Array | None, relu: bool) -> Array:
-    out = xp.dot(x, w) if x.ndim <= 2 else xp.dot(x.reshape(-1, x.shape[-1]), w).reshape(x.shape[:-1] + (w.shape[1],))
+    out = (
+        xp.dot(x, w)
+        if x.ndim <= 2
+        else xp.dot(x.reshape(-1, x.shape[-1]), w).reshape(x.shape[:-1] + (w.shape[1],))
+    )
     if b is not None:
         out += b
     if relu:
@@ -152,7 +173,9 @@ def linear(xp: Any, x: Array, w: Array, b: Array | None, relu: bool) -> Array:
     return out
 
 
-def linear_backward(xp: Any, g: Array, x: Array, w: Array, mask: Array | None, needs: tuple[bool, bool, bool]) -> tuple:
+def linear_backward(
+    xp: Any, g: Array, x: Array, w: Array, mask: Array | None, needs: tuple[bool, bool, bool]
+) -> tuple:
     if mask is not None:
         g = g * (mask > 0)
     rows = g.reshape(-1, w.shape[1])
@@ -185,7 +208,9 @@ def batch_norm(xp: Any, x: Array, weight: Array | None, bias: Array | None, eps:
     return out.astype(x.dtype, copy=False), mean, var, inv_std
 
 
-def batch_norm_backward(xp: Any, g: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, axis: int) -> tuple:
+def batch_norm_backward(
+    xp: Any, g: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, axis: int
+) -> tuple:
     others, shape = _channel_axes(x, axis)
     n = x.size // mean.size if mean.size else 1
     wide_g = g.astype(mean.dtype, copy=False)
@@ -237,7 +262,9 @@ def sum_of_squares(xp: Any, arrays: list[Array]) -> float:
 
 # ------------------------------------------------------------------ random bits
 def philox(xp: Any, n: int, seed: int, offset: int) -> Array:
-    """n words of Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011). Block i has counter offset + i and key `seed`."""
+    """n words of Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011). Block i has counter offset + i and key
+    `seed`.
+    """
     blocks = -(-n // 4)
     mask = xp.uint64(0xFFFFFFFF)
     counter = xp.arange(blocks, dtype=xp.uint64) + xp.uint64(offset & 0xFFFFFFFFFFFFFFFF)
@@ -249,7 +276,12 @@ def philox(xp: Any, n: int, seed: int, offset: int) -> Array:
     for _ in range(10):
         left = c0 * xp.uint64(0xD2511F53)
         right = c2 * xp.uint64(0xCD9E8D57)
-        c0, c1, c2, c3 = (right >> half) ^ c1 ^ xp.uint64(k0), right & mask, (left >> half) ^ c3 ^ xp.uint64(k1), left & mask
+        c0, c1, c2, c3 = (
+            (right >> half) ^ c1 ^ xp.uint64(k0),
+            right & mask,
+            (left >> half) ^ c3 ^ xp.uint64(k1),
+            left & mask,
+        )
         k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
     return xp.stack([c0, c1, c2, c3], axis=1).astype(xp.uint32).reshape(-1)[:n]
 
@@ -257,15 +289,24 @@ def philox(xp: Any, n: int, seed: int, offset: int) -> Array:
 # ------------------------------------------------------------------ activations that NumPy lacks
 def sigmoid(xp: Any, x: Array) -> Array:
     e = xp.exp(-xp.abs(x))
-    return (xp.where(x >= 0, 1, e) / (1 + e)).astype(x.dtype if x.dtype.kind in "fV" else xp.float64, copy=False)
+    return (xp.where(x >= 0, 1, e) / (1 + e)).astype(
+        x.dtype if x.dtype.kind in "fV" else xp.float64, copy=False
+    )
 
 
 def softplus(xp: Any, x: Array) -> Array:
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 
 
-# Cody 1969, as in the public domain SPECFUN: rational approximations of erf on |x| < 0.46875, and of erfc beyond, near double precision.
-_ERF_A = (3.16112374387056560e00, 1.13864154151050156e02, 3.77485237685302021e02, 3.20937758913846947e03, 1.85777706184603153e-1)
+# Cody 1969, as in the public domain SPECFUN: rational approximations of erf on |x| < 0.46875, and of erfc
+# beyond, near double precision.
+_ERF_A = (
+    3.16112374387056560e00,
+    1.13864154151050156e02,
+    3.77485237685302021e02,
+    3.20937758913846947e03,
+    1.85777706184603153e-1,
+)
 _ERF_B = (2.36012909523441209e01, 2.44024637934444173e02, 1.28261652607737228e03, 2.84423683343917062e03)
 _ERF_C = (
     5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e01, 2.98635138197400131e02, 8.81952221241769090e02,
@@ -279,7 +320,13 @@ _ERF_P = (
     3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1, 1.60837851487422766e-2, 6.58749161529837803e-4,
     1.63153871373020978e-2,
 )  # fmt: skip
-_ERF_Q = (2.56852019228982242e00, 1.87295284992346725e00, 5.27905102951428412e-1, 6.05183413124413191e-2, 2.33520497626869185e-3)
+_ERF_Q = (
+    2.56852019228982242e00,
+    1.87295284992346725e00,
+    5.27905102951428412e-1,
+    6.05183413124413191e-2,
+    2.33520497626869185e-3,
+)
 
 
 def _horner(top: float, rest: tuple[float, ...], z: Array, lead: float) -> Array:

@@ -4,14 +4,16 @@ from typing import Any
 
 import numpy as np
 from numpy import (
-    absolute, add, all, any, arange, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, argmax, argmin, argsort, asarray,
-    broadcast_to, cbrt, ceil, clip, concatenate, conjugate, copysign, copyto, cos, cosh, count_nonzero, cumprod, cumsum, deg2rad, divide, dot, empty,
-    empty_like, equal, exp, exp2, expand_dims, expm1, eye, flip, floor, floor_divide, fmax, fmin, fmod, full, full_like, greater,
-    greater_equal, hypot, imag, isfinite, isinf, isnan, less, less_equal, linspace, log, log1p, log2, log10, logaddexp, logaddexp2,
-    logical_and, logical_not, logical_or, logical_xor, maximum, minimum, moveaxis, multiply, ndarray, negative, not_equal,
-    ones, ones_like, pad, positive, power, rad2deg, real, reciprocal, remainder, repeat, result_type, rint, roll, searchsorted, sign, signbit, sin,
-    sinh, sqrt, square, squeeze, stack, subtract, swapaxes, take, take_along_axis, tan, tanh, tensordot, tile, tril, triu, trunc,
-    where, zeros, zeros_like,
+    absolute, add, all, any, arange, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, argmax,
+    argmin, argsort, asarray, broadcast_to, cbrt, ceil, clip, concatenate, conjugate, copysign, copyto,
+    cos, cosh, count_nonzero, cumprod, cumsum, deg2rad, divide, dot, empty, empty_like, equal, exp, exp2,
+    expand_dims, expm1, eye, flip, floor, floor_divide, fmax, fmin, fmod, full, full_like, greater,
+    greater_equal, hypot, imag, isfinite, isinf, isnan, less, less_equal, linspace, log, log10, log1p,
+    log2, logaddexp, logaddexp2, logical_and, logical_not, logical_or, logical_xor, maximum, minimum,
+    moveaxis, multiply, ndarray, negative, not_equal, ones, ones_like, pad, positive, power, rad2deg,
+    real, reciprocal, remainder, repeat, result_type, rint, roll, searchsorted, sign, signbit, sin, sinh,
+    sqrt, square, squeeze, stack, subtract, swapaxes, take, take_along_axis, tan, tanh, tensordot, tile,
+    tril, triu, trunc, where, zeros, zeros_like,
 )  # fmt: skip
 
 from .._typing import Array, Axis, Shape
@@ -70,7 +72,9 @@ def sum_to(x: Array, *, shape: Shape) -> Array:
     lead = x.ndim - len(shape)
     if lead == 1 and x.shape[1:] == shape:  # the bias gradient, the commonest case
         return sum(x, axis=0)
-    axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and x.shape[i + lead] != 1)
+    axes = tuple(range(lead)) + tuple(
+        i + lead for i, n in enumerate(shape) if n == 1 and x.shape[i + lead] != 1
+    )
     return sum(x, axis=axes, keepdims=True).reshape(shape)
 
 
@@ -80,7 +84,9 @@ def var(x: Array, *, axis: Axis = None, correction: float = 0, keepdims: bool = 
     squares = (centred * centred.conj()).real if wide.dtype.kind == "c" else centred * centred
     divisor = common.count(x.shape, axis) - correction
     with np.errstate(invalid="ignore", divide="ignore"):
-        out = np.true_divide(_add_reduce(squares, axis=axis, keepdims=keepdims), np.asarray(divisor, squares.dtype))
+        out = np.true_divide(
+            _add_reduce(squares, axis=axis, keepdims=keepdims), np.asarray(divisor, squares.dtype)
+        )
     return out.astype(x.dtype) if wide is not x else out
 
 
@@ -177,7 +183,9 @@ def linear(x: Array, w: Array, b: Array | None, *, relu: bool) -> Array:
     return common.linear(np, x, w, b, relu)
 
 
-def linear_backward(g: Array, x: Array, w: Array, mask: Array | None, needs: tuple[bool, bool, bool]) -> tuple:
+def linear_backward(
+    g: Array, x: Array, w: Array, mask: Array | None, needs: tuple[bool, bool, bool]
+) -> tuple:
     if native is not None:
         out = native.linear_backward(g, x, w, mask, *needs)
         if out is not None:
@@ -185,7 +193,9 @@ def linear_backward(g: Array, x: Array, w: Array, mask: Array | None, needs: tup
     return common.linear_backward(np, g, x, w, mask, needs)
 
 
-def softmax_cross_entropy(logits, labels, weight, ignore_index, label_smoothing, reduction, want_grad) -> tuple:
+def softmax_cross_entropy(
+    logits, labels, weight, ignore_index, label_smoothing, reduction, want_grad
+) -> tuple:
     args = (logits, labels, weight, ignore_index, label_smoothing, reduction, want_grad)
     if native is not None:
         out = native.softmax_cross_entropy(*args)
@@ -210,7 +220,9 @@ def batch_norm(x: Array, weight: Array | None, bias: Array | None, *, eps: float
     return common.batch_norm(np, x, weight, bias, eps, axis)
 
 
-def batch_norm_backward(g: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, axis: int) -> tuple:
+def batch_norm_backward(
+    g: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, axis: int
+) -> tuple:
     if native is not None:
         out = native.batch_norm_backward(g, x, weight, mean, inv_std, axis)
         if out is not None:

@@ -7,8 +7,9 @@ Names and semantics are NumPy's unless a docstring says more. Common to all of t
 - sums and means of 16-bit floats accumulate in float32, and the result has the input's dtype;
 - results are deterministic: the same bits for the same input, whatever the number of threads.
 
-A backend is a module, so that its attributes can *be* the library's own functions: `multiply = numpy.multiply` costs nothing.
-`tests/test_backend.py` checks that every name below is there, and that nothing else is used.
+A backend is a module, so that its attributes can *be* the library's own functions: `multiply =
+numpy.multiply` costs nothing. `tests/test_backend.py` checks that every name below is there, and that
+nothing else is used.
 """
 
 from typing import Any, Protocol
@@ -16,19 +17,122 @@ from typing import Any, Protocol
 from .._typing import Array, Axis, Shape
 
 # Functions taken from the library under NumPy's name and with NumPy's meaning.
-ELEMENTWISE = (
-    "absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt ceil conjugate cos cosh deg2rad divide exp exp2 expm1 "
-    "floor floor_divide fmod hypot log log10 log1p log2 logaddexp logaddexp2 maximum minimum multiply negative positive power "
-    "rad2deg reciprocal remainder rint sign sin sinh sqrt square subtract tan tanh trunc fmax fmin copysign"
-).split()
-PREDICATES = (
-    "equal not_equal less less_equal greater greater_equal isfinite isinf isnan logical_and logical_or logical_not logical_xor signbit"
-).split()
-OTHER = (
-    "asarray arange zeros ones full empty eye zeros_like ones_like full_like empty_like where concatenate stack broadcast_to "
-    "reshape transpose swapaxes moveaxis expand_dims squeeze flip roll tile repeat pad take take_along_axis argsort argmax argmin "
-    "matmul dot tensordot einsum cumsum any all tril triu clip real imag result_type copyto"
-).split()
+ELEMENTWISE = [
+    "absolute",
+    "add",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "cbrt",
+    "ceil",
+    "conjugate",
+    "cos",
+    "cosh",
+    "deg2rad",
+    "divide",
+    "exp",
+    "exp2",
+    "expm1",
+    "floor",
+    "floor_divide",
+    "fmod",
+    "hypot",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "logaddexp",
+    "logaddexp2",
+    "maximum",
+    "minimum",
+    "multiply",
+    "negative",
+    "positive",
+    "power",
+    "rad2deg",
+    "reciprocal",
+    "remainder",
+    "rint",
+    "sign",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "subtract",
+    "tan",
+    "tanh",
+    "trunc",
+    "fmax",
+    "fmin",
+    "copysign",
+]
+PREDICATES = [
+    "equal",
+    "not_equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "logical_and",
+    "logical_or",
+    "logical_not",
+    "logical_xor",
+    "signbit",
+]
+OTHER = [
+    "asarray",
+    "arange",
+    "zeros",
+    "ones",
+    "full",
+    "empty",
+    "eye",
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "empty_like",
+    "where",
+    "concatenate",
+    "stack",
+    "broadcast_to",
+    "reshape",
+    "transpose",
+    "swapaxes",
+    "moveaxis",
+    "expand_dims",
+    "squeeze",
+    "flip",
+    "roll",
+    "tile",
+    "repeat",
+    "pad",
+    "take",
+    "take_along_axis",
+    "argsort",
+    "argmax",
+    "argmin",
+    "matmul",
+    "dot",
+    "tensordot",
+    "einsum",
+    "cumsum",
+    "any",
+    "all",
+    "tril",
+    "triu",
+    "clip",
+    "real",
+    "imag",
+    "result_type",
+    "copyto",
+]
 
 
 class Backend(Protocol):
@@ -68,10 +172,13 @@ class Backend(Protocol):
         ...
 
     def device(self, x: Array) -> str:
-        """"cpu", "cuda:0", ..."""
+        """ "cpu", "cuda:0", ..."""
         ...
 
-    # Fused operations: a compiled kernel where one fits, else a composition. See the function of the same name in ops/.
+    # Fused operations: a compiled kernel where one fits, else a composition. See the function of the same
+    # name in ops/.
     def sgd_step(self, params, grads, velocities, lr, momentum, nesterov, weight_decay, scale) -> None: ...
-    def adam_step(self, params, grads, ms, vs, lr, beta1, beta2, eps, step, weight_decay, scale, vhats) -> None: ...
+    def adam_step(
+        self, params, grads, ms, vs, lr, beta1, beta2, eps, step, weight_decay, scale, vhats
+    ) -> None: ...
     def sum_of_squares(self, arrays: list[Array]) -> float: ...

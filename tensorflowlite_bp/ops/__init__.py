@@ -1,4 +1,6 @@
-"""The differentiable operations, under NumPy's names, one file per family. Importing them gives Tensor its operators."""
+"""The differentiable operations, under NumPy's names, one file per family. Importing them gives Tensor its
+operators.
+"""
 
 from . import conv, creation, elementwise, indexing, linalg, losses, methods, nn, random, reductions, shape
 from .creation import *  # noqa: F403

@@ -9,7 +9,9 @@ from ..autograd.record import lift
 from ..autograd.tensor import Tensor, to_array, wrap
 
 
-def tensor(data: Any, *, dtype: DTypeLike = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
+def tensor(
+    data: Any, *, dtype: DTypeLike = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
     """A Tensor from numbers, lists or arrays. Arrays are not copied when dtype and device fit.
 
     >>> import tensorflowlite_bp as bp
@@ -24,8 +26,12 @@ def tensor(data: Any, *, dtype: DTypeLike = None, device: str | None = None, req
     return out
 
 
-def asarray(data: Any, *, dtype: DTypeLike = None, device: str | None = None, copy: bool | None = None) -> Tensor:
-    """A Tensor; recording Tensors stay in their graph. copy=True copies, copy=False raises where a copy is needed."""
+def asarray(
+    data: Any, *, dtype: DTypeLike = None, device: str | None = None, copy: bool | None = None
+) -> Tensor:
+    """A Tensor; recording Tensors stay in their graph. copy=True copies, copy=False raises where a copy is
+    needed.
+    """
     if isinstance(data, Tensor):
         from .elementwise import astype
         from .elementwise import copy as copied
@@ -43,7 +49,9 @@ def asarray(data: Any, *, dtype: DTypeLike = None, device: str | None = None, co
 
 
 def to(x: Tensor, device: str) -> Tensor:
-    """The tensor on another device ("cpu", "cuda", "cuda:1"); itself when it is there already. Recorded: gradients come back."""
+    """The tensor on another device ("cpu", "cuda", "cuda:1"); itself when it is there already. Recorded:
+    gradients come back.
+    """
     from .transfer import to_device
 
     return to_device(x, device)
@@ -71,14 +79,18 @@ def full(shape: Any, fill_value: Any, dtype: DTypeLike = None, *, device: str | 
     return _placed(wrap(backend.current().full(shape, to_array(fill_value), dtype)), device)
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, *, dtype: DTypeLike = None, device: str | None = None) -> Tensor:
+def arange(
+    start: Any, stop: Any = None, step: Any = 1, *, dtype: DTypeLike = None, device: str | None = None
+) -> Tensor:
     """start, start + step, ... below stop; one argument counts from 0."""
     if stop is None:
         start, stop = 0, start
     return _placed(wrap(backend.current().arange(start, stop, step, dtype=dtype)), device)
 
 
-def linspace(start: Any, stop: Any, num: int = 50, *, dtype: DTypeLike = None, endpoint: bool = True) -> Tensor:
+def linspace(
+    start: Any, stop: Any, num: int = 50, *, dtype: DTypeLike = None, endpoint: bool = True
+) -> Tensor:
     """`num` evenly spaced values."""
     return wrap(backend.current().linspace(start, stop, num, dtype=dtype, endpoint=endpoint))
 

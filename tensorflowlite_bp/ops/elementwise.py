@@ -1,8 +1,9 @@
 """Element-wise mathematics: one declaration per op.
 
-A rule is linear in the cotangent `g` and is written against `F`: the raw array library in an ordinary backward, the recorded ops
-when the gradient is itself differentiated. The engine undoes broadcasting. For complex arguments a rule multiplies by the
-derivative, without conjugation (the convention of JAX and HIPS autograd).
+A rule is linear in the cotangent `g` and is written against `F`: the raw array library in an ordinary
+backward, the recorded ops when the gradient is itself differentiated. The engine undoes broadcasting. For
+complex arguments a rule multiplies by the derivative, without conjugation (the convention of JAX and HIPS
+autograd).
 """
 
 from math import inf, pi
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.declare import binary, operation, unary
+from ..autograd.declare import Arguments, binary, operation, unary
 from ..autograd.op import helper
 from ..autograd.record import constant, lift, nondiff
 from ..autograd.tensor import Tensor
@@ -22,7 +23,10 @@ LN10 = 2.302585092994046
 add = binary("add", vjp=(lambda F, g, out, x, y: g, lambda F, g, out, x, y: g), doc="x1 + x2.")
 subtract = binary("subtract", vjp=(lambda F, g, out, x, y: g, lambda F, g, out, x, y: -g), doc="x1 - x2.")
 multiply = binary(
-    "multiply", vjp=(lambda F, g, out, x, y: g * y, lambda F, g, out, x, y: g * x), saves=("x", "y"), doc="x1 * x2."
+    "multiply",
+    vjp=(lambda F, g, out, x, y: g * y, lambda F, g, out, x, y: g * x),
+    saves=("x", "y"),
+    doc="x1 * x2.",
 )
 divide = binary(
     "divide",
@@ -61,17 +65,41 @@ negative = unary("negative", vjp=lambda F, g, out, x: -g, doc="-x.")
 positive = unary("positive", vjp=lambda F, g, out, x: g, doc="+x.")
 reciprocal = unary("reciprocal", vjp=lambda F, g, out, x: -(g * out) * out, saves=("out",), doc="1 / x.")
 square = unary("square", vjp=lambda F, g, out, x: g * (x + x), saves=("x",), doc="x * x.")
-sqrt = unary("sqrt", vjp=lambda F, g, out, x: g / (out + out), saves=("out",), domain=(0, inf), doc="The square root.")
+sqrt = unary(
+    "sqrt", vjp=lambda F, g, out, x: g / (out + out), saves=("out",), domain=(0, inf), doc="The square root."
+)
 cbrt = unary("cbrt", vjp=lambda F, g, out, x: g / (3 * out * out), saves=("out",), doc="The real cube root.")
 
 # ------------------------------------------------------------------ exponentials, logarithms
 exp = unary("exp", vjp=lambda F, g, out, x: g * out, saves=("out",), doc="e ** x.")
 exp2 = unary("exp2", vjp=lambda F, g, out, x: g * out * LN2, saves=("out",), doc="2 ** x.")
-expm1 = unary("expm1", vjp=lambda F, g, out, x: g * (out + 1), saves=("out",), doc="exp(x) - 1, accurate near 0.")
-log = unary("log", vjp=lambda F, g, out, x: g / x, saves=("x",), domain=(0, inf), doc="The natural logarithm.")
-log2 = unary("log2", vjp=lambda F, g, out, x: g / (x * LN2), saves=("x",), domain=(0, inf), doc="The logarithm to base 2.")
-log10 = unary("log10", vjp=lambda F, g, out, x: g / (x * LN10), saves=("x",), domain=(0, inf), doc="The logarithm to base 10.")
-log1p = unary("log1p", vjp=lambda F, g, out, x: g / (1 + x), saves=("x",), domain=(-1, inf), doc="log(1 + x), accurate near 0.")
+expm1 = unary(
+    "expm1", vjp=lambda F, g, out, x: g * (out + 1), saves=("out",), doc="exp(x) - 1, accurate near 0."
+)
+log = unary(
+    "log", vjp=lambda F, g, out, x: g / x, saves=("x",), domain=(0, inf), doc="The natural logarithm."
+)
+log2 = unary(
+    "log2",
+    vjp=lambda F, g, out, x: g / (x * LN2),
+    saves=("x",),
+    domain=(0, inf),
+    doc="The logarithm to base 2.",
+)
+log10 = unary(
+    "log10",
+    vjp=lambda F, g, out, x: g / (x * LN10),
+    saves=("x",),
+    domain=(0, inf),
+    doc="The logarithm to base 10.",
+)
+log1p = unary(
+    "log1p",
+    vjp=lambda F, g, out, x: g / (1 + x),
+    saves=("x",),
+    domain=(-1, inf),
+    doc="log(1 + x), accurate near 0.",
+)
 logaddexp = binary(
     "logaddexp",
     vjp=(lambda F, g, out, x, y: g * _ratio(F, x, y), lambda F, g, out, x, y: g * _ratio(F, y, x)),
@@ -99,8 +127,20 @@ def _ratio(F: Any, x: Any, y: Any) -> Any:
 sin = unary("sin", vjp=lambda F, g, out, x: g * F.cos(x), saves=("x",), doc="The sine.")
 cos = unary("cos", vjp=lambda F, g, out, x: -(g * F.sin(x)), saves=("x",), doc="The cosine.")
 tan = unary("tan", vjp=lambda F, g, out, x: g * (1 + out * out), saves=("out",), doc="The tangent.")
-arcsin = unary("arcsin", vjp=lambda F, g, out, x: g / F.sqrt(1 - x * x), saves=("x",), domain=(-1, 1), doc="The inverse sine.")
-arccos = unary("arccos", vjp=lambda F, g, out, x: -g / F.sqrt(1 - x * x), saves=("x",), domain=(-1, 1), doc="The inverse cosine.")
+arcsin = unary(
+    "arcsin",
+    vjp=lambda F, g, out, x: g / F.sqrt(1 - x * x),
+    saves=("x",),
+    domain=(-1, 1),
+    doc="The inverse sine.",
+)
+arccos = unary(
+    "arccos",
+    vjp=lambda F, g, out, x: -g / F.sqrt(1 - x * x),
+    saves=("x",),
+    domain=(-1, 1),
+    doc="The inverse cosine.",
+)
 arctan = unary("arctan", vjp=lambda F, g, out, x: g / (1 + x * x), saves=("x",), doc="The inverse tangent.")
 arctan2 = binary(
     "arctan2",
@@ -110,9 +150,17 @@ arctan2 = binary(
 )
 sinh = unary("sinh", vjp=lambda F, g, out, x: g * F.cosh(x), saves=("x",), doc="The hyperbolic sine.")
 cosh = unary("cosh", vjp=lambda F, g, out, x: g * F.sinh(x), saves=("x",), doc="The hyperbolic cosine.")
-# g - (g out) out instead of g (1 - out out): a Python scalar among the operands would cost as much as two array products
-tanh = unary("tanh", vjp=lambda F, g, out, x: g - g * out * out, saves=("out",), doc="The hyperbolic tangent.")
-arcsinh = unary("arcsinh", vjp=lambda F, g, out, x: g / F.sqrt(x * x + 1), saves=("x",), doc="The inverse hyperbolic sine.")
+# g - (g out) out instead of g (1 - out out): a Python scalar among the operands would cost as much as two
+# array products
+tanh = unary(
+    "tanh", vjp=lambda F, g, out, x: g - g * out * out, saves=("out",), doc="The hyperbolic tangent."
+)
+arcsinh = unary(
+    "arcsinh",
+    vjp=lambda F, g, out, x: g / F.sqrt(x * x + 1),
+    saves=("x",),
+    doc="The inverse hyperbolic sine.",
+)
 arccosh = unary(
     "arccosh",
     vjp=lambda F, g, out, x: g / (F.sqrt(x - 1) * F.sqrt(x + 1)),
@@ -121,7 +169,11 @@ arccosh = unary(
     doc="The inverse hyperbolic cosine.",
 )
 arctanh = unary(
-    "arctanh", vjp=lambda F, g, out, x: g / (1 - x * x), saves=("x",), domain=(-1, 1), doc="The inverse hyperbolic tangent."
+    "arctanh",
+    vjp=lambda F, g, out, x: g / (1 - x * x),
+    saves=("x",),
+    domain=(-1, 1),
+    doc="The inverse hyperbolic tangent.",
 )
 deg2rad = unary("deg2rad", vjp=lambda F, g, out, x: g * (pi / 180), doc="Degrees to radians.")
 rad2deg = unary("rad2deg", vjp=lambda F, g, out, x: g * (180 / pi), doc="Radians to degrees.")
@@ -140,7 +192,11 @@ def _over(F: Any, x: Any, r: Any) -> Any:
 # ------------------------------------------------------------------ kinks: 0 at the kink of abs, ties shared evenly
 absolute = unary(
     "absolute",
-    vjp=lambda F, g, out, x: g * F.sign(x) if x.dtype.kind != "c" else g * F.conjugate(x / F.where(F.equal(out, 0), F.ones_like(out), out)),
+    vjp=lambda F, g, out, x: (
+        g * F.sign(x)
+        if x.dtype.kind != "c"
+        else g * F.conjugate(x / F.where(F.equal(out, 0), F.ones_like(out), out))
+    ),
     saves=("x", "out"),
     real_result=True,
     doc="The absolute value; the derivative at 0 is taken as 0.",
@@ -193,10 +249,11 @@ copysign = binary(
     elementwise=True,
     forward=lambda B: lambda x, y, *, condition: B.where(condition, x, y),
 )
-def where(condition: Any, x: Any, y: Any) -> Tensor:
+def where(condition: Any, x: Any, y: Any) -> Arguments:
     """x where the condition holds, else y; they broadcast together.
 
-    The side that was not chosen gets a zero gradient; but a NaN made inside it by an earlier op's derivative stays a NaN (0 * NaN).
+    The side that was not chosen gets a zero gradient; but a NaN made inside it by an earlier op's derivative
+    stays a NaN (0 * NaN).
     """
     if not isinstance(x, Tensor):
         x = lift(x, y if isinstance(y, Tensor) else None)
@@ -211,7 +268,7 @@ def where(condition: Any, x: Any, y: Any) -> Tensor:
     elementwise=True,
     forward=lambda B: lambda x, *, low, high: B.clip(x, low, high),
 )
-def _clip(x: Any, low: Any, high: Any) -> Tensor:
+def _clip(x: Any, low: Any, high: Any) -> Arguments:
     return (x,), {"low": low, "high": high}
 
 
@@ -245,9 +302,11 @@ conjugate = unary("conjugate", vjp=lambda F, g, out, x: F.conjugate(g), doc="The
 
 
 @operation(
-    vjp=(lambda F, g, out, x: F.astype(g, dtype=x.dtype),), jvp=lambda F, ts, out, x: F.real(ts[0]), saves=("x.shape",)
+    vjp=(lambda F, g, out, x: F.astype(g, dtype=x.dtype),),
+    jvp=lambda F, ts, out, x: F.real(ts[0]),
+    saves=("x.shape",),
 )
-def real(x: Any) -> Tensor:
+def real(x: Any) -> Arguments:
     """The real part."""
     return (x,), {}
 
@@ -257,7 +316,7 @@ def real(x: Any) -> Tensor:
     jvp=lambda F, ts, out, x: F.imag(ts[0]),
     saves=("x.shape",),
 )
-def imag(x: Any) -> Tensor:
+def imag(x: Any) -> Arguments:
     """The imaginary part."""
     return (x,), {}
 
@@ -270,13 +329,15 @@ def _cast_back(F: Any, g: Any, out: Any, x: Any, *, dtype: Any) -> Any:
 
 
 @operation(vjp=(_cast_back,), saves=("x.shape",), linear="joint")
-def astype(x: Any, dtype: Any, *, copy: bool = True) -> Tensor:
-    """Convert to a dtype. From complex to real the real part is taken. The gradient comes back in x's dtype."""
+def astype(x: Any, dtype: Any, *, copy: bool = True) -> Arguments:
+    """Convert to a dtype. From complex to real the real part is taken. The gradient comes back in x's
+    dtype.
+    """
     return (x,), {"dtype": np.dtype(dtype)}
 
 
 @operation(vjp=(lambda F, g, out, x: g,), linear="joint")
-def copy(x: Any) -> Tensor:
+def copy(x: Any) -> Arguments:
     """The same values in memory of their own."""
     return (x,), {}
 

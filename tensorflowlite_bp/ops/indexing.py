@@ -1,6 +1,7 @@
 """Reading and writing by index, sorting, searching.
 
-Writing is functional underneath: `x[i] = v` on a recording tensor makes a new version of x (`Tensor.__setitem__` in methods.py).
+Writing is functional underneath: `x[i] = v` on a recording tensor makes a new version of x
+(`Tensor.__setitem__` in methods.py).
 """
 
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Shape
-from ..autograd.declare import operation
+from ..autograd.declare import Arguments, operation
 from ..autograd.op import helper
 from ..autograd.record import constant, lift, nondiff
 from ..autograd.tensor import Tensor
@@ -28,15 +29,18 @@ def raw_index(index: Any) -> Any:
 
 # ------------------------------------------------------------------ reading and writing
 @operation(
-    vjp=(lambda F, g, out, x, *, index: F.scatter_add(g, index=index, shape=x.shape),), saves=("x.shape",), linear="joint", view=True
+    vjp=(lambda F, g, out, x, *, index: F.scatter_add(g, index=index, shape=x.shape),),
+    saves=("x.shape",),
+    linear="joint",
+    view=True,
 )
-def getitem(x: Any, index: Any) -> Tensor:
+def getitem(x: Any, index: Any) -> Arguments:
     """x[index], for every index NumPy takes: a view for a basic one, a copy for integer or boolean arrays."""
     return (x,), {"index": raw_index(index)}
 
 
 @operation(vjp=(lambda F, g, out, x, *, index, shape: F.getitem(g, index=index),), linear="joint")
-def scatter_add(x: Any, index: Any, shape: Shape) -> Tensor:
+def scatter_add(x: Any, index: Any, shape: Shape) -> Arguments:
     """zeros(shape) with x added at index; repeated indices add up. The transpose of getitem."""
     return (x,), {"index": raw_index(index), "shape": tuple(shape)}
 
@@ -57,8 +61,14 @@ def _set_back_value(F: Any, g: Any, out: Any, x: Any, value: Any, *, index: Any)
 
 
 def _last_writes(index: Any, shape: Shape, picked: Shape) -> np.ndarray | None:
-    """Which of several writes to one place came last: only its value has a gradient. None when no place is written twice."""
-    index = tuple([np.asarray(i.get()) if hasattr(i, "get") else i for i in index]) if type(index) is tuple else index
+    """Which of several writes to one place came last: only its value has a gradient. None when no place is
+    written twice.
+    """
+    index = (
+        tuple([np.asarray(i.get()) if hasattr(i, "get") else i for i in index])
+        if type(index) is tuple
+        else index
+    )
     index = index.get() if hasattr(index, "get") else index
     order = np.arange(int(np.prod(picked))).reshape(picked)
     slots = np.empty(shape, np.intp)
@@ -68,8 +78,10 @@ def _last_writes(index: Any, shape: Shape, picked: Shape) -> np.ndarray | None:
 
 
 @operation(vjp=(_set_back_x, _set_back_value), saves=("x.shape", "y.shape"), linear="joint")
-def setitem(x: Any, value: Any, index: Any) -> Tensor:
-    """A copy of x with x[index] = value. Where an index repeats, the last value stays, and only it gets a gradient."""
+def setitem(x: Any, value: Any, index: Any) -> Arguments:
+    """A copy of x with x[index] = value. Where an index repeats, the last value stays, and only it gets a
+    gradient.
+    """
     x = lift(x)
     value = lift(value, x)
     if value.dtype != x.dtype:
@@ -81,16 +93,21 @@ def setitem(x: Any, value: Any, index: Any) -> Tensor:
 
 # ------------------------------------------------------------------ gathering along an axis
 @operation(
-    vjp=(lambda F, g, out, x, *, indices, axis: F.put_along_axis(g, indices=indices, axis=axis, shape=x.shape),),
+    vjp=(
+        lambda F, g, out, x, *, indices, axis: F.put_along_axis(g, indices=indices, axis=axis, shape=x.shape),
+    ),
     saves=("x.shape",),
     linear="joint",
 )
-def take_along(x: Any, indices: Any, axis: int) -> Tensor:
+def take_along(x: Any, indices: Any, axis: int) -> Arguments:
     return (x,), {"indices": indices, "axis": axis}
 
 
-@operation(vjp=(lambda F, g, out, x, *, indices, axis, shape: F.take_along(g, indices=indices, axis=axis),), linear="joint")
-def put_along_axis(x: Any, indices: Any, axis: int, shape: Shape) -> Tensor:
+@operation(
+    vjp=(lambda F, g, out, x, *, indices, axis, shape: F.take_along(g, indices=indices, axis=axis),),
+    linear="joint",
+)
+def put_along_axis(x: Any, indices: Any, axis: int, shape: Shape) -> Arguments:
     """zeros(shape) with x added at `indices` along `axis`: the transpose of take_along_axis."""
     return (x,), {"indices": constant("put_along_axis", indices), "axis": axis, "shape": tuple(shape)}
 
@@ -106,8 +123,12 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Tensor:
     if axis is None:
         x, axis = x.reshape(-1), 0
     axis %= max(x.ndim, 1)
-    if indices.ndim == x.ndim and any(i != axis and n != m for i, (n, m) in enumerate(zip(indices.shape, x.shape, strict=True))):
-        shape = list(np.broadcast_shapes(*[s[:axis] + (1,) + s[axis + 1 :] for s in (indices.shape, x.shape)]))
+    if indices.ndim == x.ndim and any(
+        i != axis and n != m for i, (n, m) in enumerate(zip(indices.shape, x.shape, strict=True))
+    ):
+        shape = list(
+            np.broadcast_shapes(*[s[:axis] + (1,) + s[axis + 1 :] for s in (indices.shape, x.shape)])
+        )
         from .shape import broadcast_to
 
         shape[axis] = indices.shape[axis]
@@ -115,7 +136,6 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Tensor:
         shape[axis] = x.shape[axis]
         x = broadcast_to(x, shape)
     return take_along(x, indices, axis)
-
 
 
 @helper
@@ -146,7 +166,9 @@ def _argsort(B: Any, x: Any, axis: int | None, descending: bool) -> Any:
 
 @helper
 def sort(x: Any, axis: int | None = -1, *, descending: bool = False, stable: bool = True) -> Tensor:
-    """Sorted along `axis` (None: the flattened array), stably; gradients go back to where elements came from."""
+    """Sorted along `axis` (None: the flattened array), stably; gradients go back to where elements came
+    from.
+    """
     x = lift(x)
     if axis is None:
         x, axis = x.reshape(-1), 0
@@ -154,7 +176,9 @@ def sort(x: Any, axis: int | None = -1, *, descending: bool = False, stable: boo
 
 
 searchsorted = nondiff(
-    "searchsorted", lambda B, x, v, side="left": B.searchsorted(x, v, side=side), doc="Where v would go in sorted x."
+    "searchsorted",
+    lambda B, x, v, side="left": B.searchsorted(x, v, side=side),
+    doc="Where v would go in sorted x.",
 )
 
 

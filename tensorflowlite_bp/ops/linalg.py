@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..autograd.declare import binary, operation, pair
+from ..autograd.declare import Arguments, binary, operation, pair
 from ..autograd.op import helper
 from ..autograd.record import agree_all, apply2, lift
 from ..autograd.tensor import Tensor
@@ -23,7 +23,9 @@ def _matmul_y(F: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
     if x.ndim == 1:
         return g * x if len(y.shape) == 1 else x[:, None] * g[..., None, :]
     return (
-        F.matmul(x.swapaxes(-1, -2), g[..., None])[..., 0] if len(y.shape) == 1 else F.matmul(x.swapaxes(-1, -2), g)
+        F.matmul(x.swapaxes(-1, -2), g[..., None])[..., 0]
+        if len(y.shape) == 1
+        else F.matmul(x.swapaxes(-1, -2), g)
     )
 
 
@@ -33,7 +35,8 @@ _MATMUL = _matmul.op  # type: ignore[attr-defined]
 
 @helper
 def matmul(x1: Any, x2: Any) -> Tensor:
-    """The matrix product x1 @ x2; axes before the last two broadcast, a vector is a row on the left and a column on the right.
+    """The matrix product x1 @ x2; axes before the last two broadcast, a vector is a row on the left and a
+    column on the right.
 
     Raises ShapeError naming the two axes that differ.
     """
@@ -68,7 +71,9 @@ def dot(x1: Any, x2: Any) -> Tensor:
 
 @helper
 def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Tensor:
-    """The sum of products over the given axes: an int (the last of x1, the first of x2), or a pair of sequences."""
+    """The sum of products over the given axes: an int (the last of x1, the first of x2), or a pair of
+    sequences.
+    """
     x1, x2 = pair(x1, x2)
     if isinstance(axes, int):
         left, right = tuple(range(x1.ndim - axes, x1.ndim)), tuple(range(axes))
@@ -78,7 +83,11 @@ def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Tensor:
     sizes = [x1.shape[a] for a in left], [x2.shape[a] for a in right]
     if sizes[0] != sizes[1]:
         raise ShapeError(
-            message("tensordot", f"the contracted axes must agree, {sizes[0]} and {sizes[1]}.", received=f"{x1.shape} and {x2.shape}")
+            message(
+                "tensordot",
+                f"the contracted axes must agree, {sizes[0]} and {sizes[1]}.",
+                received=f"{x1.shape} and {x2.shape}",
+            )
         )
     rest1 = tuple(i for i in range(x1.ndim) if i not in left)
     rest2 = tuple(i for i in range(x2.ndim) if i not in right)
@@ -134,7 +143,9 @@ def vecdot(x1: Any, x2: Any, axis: int = -1) -> Tensor:
 # ------------------------------------------------------------------ einsum
 
 
-def _einsum_back(F: Any, g: Any, out: Any, needs: Any, *xs: Any, labels: tuple[str, ...], result: str) -> list[Any]:
+def _einsum_back(
+    F: Any, g: Any, out: Any, needs: Any, *xs: Any, labels: tuple[str, ...], result: str
+) -> list[Any]:
     pulled = []
     for k, need in enumerate(needs):
         if not need:
@@ -142,14 +153,18 @@ def _einsum_back(F: Any, g: Any, out: Any, needs: Any, *xs: Any, labels: tuple[s
             continue
         rest = [(x, n) for j, (x, n) in enumerate(zip(xs, labels, strict=True)) if j != k]
         pulled.append(
-            F.einsum_labelled(g, *[x for x, _ in rest], labels=(result, *[n for _, n in rest]), result=labels[k])
+            F.einsum_labelled(
+                g, *[x for x, _ in rest], labels=(result, *[n for _, n in rest]), result=labels[k]
+            )
         )
     return pulled
 
 
 @operation(vjp_all=_einsum_back, saves=("x", "y", "z"), linear="each", broadcasts=True, promotes=True)
-def einsum_labelled(*xs: Any, labels: tuple[str, ...], result: str) -> Tensor:
-    """einsum with every label at most once per operand, and none that stands in one operand alone and not in the result."""
+def einsum_labelled(*xs: Any, labels: tuple[str, ...], result: str) -> Arguments:
+    """einsum with every label at most once per operand, and none that stands in one operand alone and not in
+    the result.
+    """
     return xs, {"labels": labels, "result": result}
 
 
@@ -157,8 +172,8 @@ def einsum_labelled(*xs: Any, labels: tuple[str, ...], result: str) -> Tensor:
 def einsum(subscripts: str, *operands: Any, optimize: Any = None) -> Tensor:
     """Einstein summation, any expression NumPy takes in subscript form.
 
-    Repeated labels in an operand take its diagonal; "..." stands for broadcast axes; without "->" the result has the labels that
-    occur once, sorted.
+    Repeated labels in an operand take its diagonal; "..." stands for broadcast axes; without "->" the result
+    has the labels that occur once, sorted.
 
     >>> import numpy as np, tensorflowlite_bp as bp
     >>> bp.numpy.einsum("ij,ij->i", np.ones((2, 3)), np.ones((2, 3)))
@@ -184,7 +199,9 @@ def _parse(subscripts: str, xs: list[Tensor]) -> tuple[list[str], str]:
     left, arrow, result = text.partition("->")
     inputs = left.split(",")
     if len(inputs) != len(xs):
-        raise ShapeError(message("einsum", f"{subscripts!r} needs {len(inputs)} operands.", received=str(len(xs))))
+        raise ShapeError(
+            message("einsum", f"{subscripts!r} needs {len(inputs)} operands.", received=str(len(xs)))
+        )
     free = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in text]
     widest = max([x.ndim - (len(n) - 3) for n, x in zip(inputs, xs, strict=True) if "..." in n], default=0)
     dots = "".join(free[:widest])
@@ -192,7 +209,11 @@ def _parse(subscripts: str, xs: list[Tensor]) -> tuple[list[str], str]:
     for names, x in zip(inputs, xs, strict=True):
         extra = x.ndim - len(names.replace("...", ""))
         if extra < 0 or (extra and "..." not in names):
-            raise ShapeError(message("einsum", f"{names!r} names {len(names)} axes.", received=f"an operand of shape {x.shape}"))
+            raise ShapeError(
+                message(
+                    "einsum", f"{names!r} names {len(names)} axes.", received=f"an operand of shape {x.shape}"
+                )
+            )
         written.append(names.replace("...", dots[len(dots) - extra :] if extra else ""))
     if arrow:
         result = result.replace("...", dots)
@@ -201,7 +222,13 @@ def _parse(subscripts: str, xs: list[Tensor]) -> tuple[list[str], str]:
         result = dots + "".join(sorted(n for n in set(every) if every.count(n) == 1 and n not in dots))
     for n in result:
         if not any(n in names for names in written) or result.count(n) > 1:
-            raise ShapeError(message("einsum", f"the result label {n!r} must stand in an operand, and once in the result.", received=text))
+            raise ShapeError(
+                message(
+                    "einsum",
+                    f"the result label {n!r} must stand in an operand, and once in the result.",
+                    received=text,
+                )
+            )
     return written, result
 
 

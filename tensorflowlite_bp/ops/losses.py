@@ -1,4 +1,6 @@
-"""Cross-entropies: one fused node from logits to loss. The kernel gives loss and gradient in a single pass over the logits."""
+"""Cross-entropies: one fused node from logits to loss. The kernel gives loss and gradient in a single pass
+over the logits.
+"""
 
 from typing import Any
 
@@ -8,7 +10,7 @@ from ..autograd.op import Op, helper, public
 from ..autograd.record import agree_all, applyn, constant, lift
 from ..autograd.tensor import Tensor, wrap
 from ..errors import DTypeError, ShapeError, message
-from .elementwise import log1p, exp, absolute, maximum, where
+from .elementwise import absolute, exp, log1p, maximum, where
 from .indexing import take_along_axis
 from .nn import log_softmax
 from .reductions import mean, sum
@@ -19,15 +21,25 @@ _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 def _reduction(name: str, reduction: str) -> int:
     code = _REDUCTIONS.get(reduction)
     if code is None:
-        raise ValueError(message(name, 'reduction must be "mean", "sum" or "none".', received=repr(reduction)))
+        raise ValueError(
+            message(name, 'reduction must be "mean", "sum" or "none".', received=repr(reduction))
+        )
     return code
 
 
 # ------------------------------------------------------------------ softmax
 def _softmax_reference(
-    logits: Tensor, *, labels: Any, weight: Any, ignore_index: int | None, label_smoothing: float, reduction: int
+    logits: Tensor,
+    *,
+    labels: Any,
+    weight: Any,
+    ignore_index: int | None,
+    label_smoothing: float,
+    reduction: int,
 ) -> Tensor:
-    """loss_i = -sum_c q_ic w_c log p_ic with q = (1 - s) one_hot(label) + s / C; the mean divides by the sum of w[label]."""
+    """loss_i = -sum_c q_ic w_c log p_ic with q = (1 - s) one_hot(label) + s / C; the mean divides by the sum
+    of w[label].
+    """
     logp = log_softmax(logits, -1)
     dtype = logits.dtype
     kept = np.ones(labels.shape, bool) if ignore_index is None else labels != ignore_index
@@ -61,7 +73,12 @@ def _softmax_back(F: Any, g: Any, grad: Any, needs: Any, logits: Any, **params: 
 
 
 _SOFTMAX = Op(
-    "softmax_cross_entropy", vjp_all=_softmax_back, reference=_softmax_reference, saves=("x",), aux=True, forward=_softmax_forward
+    "softmax_cross_entropy",
+    vjp_all=_softmax_back,
+    reference=_softmax_reference,
+    saves=("x",),
+    aux=True,
+    forward=_softmax_forward,
 )
 
 
@@ -76,11 +93,12 @@ def softmax_cross_entropy(
 ) -> Tensor:
     """Cross-entropy between labels and softmax(logits).
 
-    logits: (..., classes) float. labels: (...) int in [0, classes), or (..., classes) probabilities. weight: (classes).
-    Gives a scalar, or (...) for reduction="none". loss = logsumexp(logits) - logits[label]; its gradient is
-    softmax(logits) - one_hot(label), over the count (the sum of the labels' weights) for "mean". Rows with label ignore_index
-    have loss and gradient 0 and do not count. label_smoothing s mixes the label with the uniform distribution, s / classes each.
-    Raises ShapeError when the shapes do not fit, ValueError naming the first label out of range.
+    logits: (..., classes) float. labels: (...) int in [0, classes), or (..., classes) probabilities. weight:
+    (classes). Gives a scalar, or (...) for reduction="none". loss = logsumexp(logits) - logits[label]; its
+    gradient is softmax(logits) - one_hot(label), over the count (the sum of the labels' weights) for "mean".
+    Rows with label ignore_index have loss and gradient 0 and do not count. label_smoothing s mixes the label
+    with the uniform distribution, s / classes each. Raises ShapeError when the shapes do not fit, ValueError
+    naming the first label out of range.
 
     >>> import tensorflowlite_bp as bp
     >>> float(bp.nn.softmax_cross_entropy(bp.asarray([[0.0, 0.0]]), bp.asarray([1])))
@@ -92,10 +110,14 @@ def softmax_cross_entropy(
     if code is None:
         _reduction(name, reduction)
     if not x.ndim:
-        raise ShapeError(message(name, "logits of shape (..., classes) were expected.", received=f"{x.shape}"))
+        raise ShapeError(
+            message(name, "logits of shape (..., classes) were expected.", received=f"{x.shape}")
+        )
     raw_weight = None if weight is None else np.asarray(constant(name, weight), x.dtype)
     if raw_weight is not None and raw_weight.shape != x.shape[-1:]:
-        raise ShapeError(message(name, f"the weight must have shape ({x.shape[-1]},).", received=f"{raw_weight.shape}"))
+        raise ShapeError(
+            message(name, f"the weight must have shape ({x.shape[-1]},).", received=f"{raw_weight.shape}")
+        )
     if not 0 <= label_smoothing <= 1:
         raise ValueError(message(name, "label_smoothing must be in [0, 1].", received=str(label_smoothing)))
     soft = labels if isinstance(labels, Tensor) else lift(labels)
@@ -114,7 +136,12 @@ def softmax_cross_entropy(
     if y.shape != x.shape[:-1]:
         hint = "drop the last axis, labels[..., 0]." if y.shape == x.shape[:-1] + (1,) else None
         raise ShapeError(
-            message(name, "labels must have the logits' shape without the last axis.", received=f"logits {x.shape}, labels {y.shape}", hint=hint)
+            message(
+                name,
+                "labels must have the logits' shape without the last axis.",
+                received=f"logits {x.shape}, labels {y.shape}",
+                hint=hint,
+            )
         )
     _check_range(name, y, x.shape[-1], ignore_index)
     params = {
@@ -196,8 +223,8 @@ def sigmoid_cross_entropy(
 ) -> Tensor:
     """Cross-entropy between labels in [0, 1] and sigmoid(logits), element by element.
 
-    logits, labels: one shape. weight: broadcasts against it. pos_weight multiplies the positive term. Gives a scalar, or the
-    elements for reduction="none". Stable for logits of any size.
+    logits, labels: one shape. weight: broadcasts against it. pos_weight multiplies the positive term. Gives
+    a scalar, or the elements for reduction="none". Stable for logits of any size.
 
     >>> import tensorflowlite_bp as bp
     >>> float(bp.nn.sigmoid_cross_entropy(bp.asarray([0.0]), bp.asarray([1.0])))
@@ -208,7 +235,11 @@ def sigmoid_cross_entropy(
     z = lift(logits)
     y = lift(labels, z)
     if z.shape != y.shape:
-        raise ShapeError(message(name, "labels must have the logits' shape.", received=f"logits {z.shape}, labels {y.shape}"))
+        raise ShapeError(
+            message(
+                name, "labels must have the logits' shape.", received=f"logits {z.shape}, labels {y.shape}"
+            )
+        )
     if y.dtype != z.dtype and y.dtype.kind in "biu":
         y = wrap(y.data.astype(z.dtype))
     if pos_weight is None:

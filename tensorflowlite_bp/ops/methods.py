@@ -14,7 +14,10 @@ from ..autograd.node import Leaf, Node, NodeN
 from ..autograd.record import apply1, apply2, lift
 from ..autograd.tensor import Tensor, to_array, unshared
 from ..errors import DTypeError, GradientError, ShapeError, message
-from . import creation, elementwise as e, indexing, linalg, reductions as r, shape as s
+from . import creation, indexing, linalg
+from . import elementwise as e
+from . import reductions as r
+from . import shape as s
 
 _NUMBERS = (int, float, complex, bool, np.generic, np.ndarray, list, tuple)
 
@@ -42,10 +45,18 @@ def _plain(function: Callable) -> tuple[Callable, Callable]:
     """The same for functions that are not one op (comparisons, matmul)."""
 
     def forward(self: Tensor, other: Any) -> Any:
-        return function(self, other) if isinstance(other, (Tensor, *_NUMBERS)) or hasattr(other, "__array__") else NotImplemented
+        return (
+            function(self, other)
+            if isinstance(other, (Tensor, *_NUMBERS)) or hasattr(other, "__array__")
+            else NotImplemented
+        )
 
     def reflected(self: Tensor, other: Any) -> Any:
-        return function(other, self) if isinstance(other, _NUMBERS) or hasattr(other, "__array__") else NotImplemented
+        return (
+            function(other, self)
+            if isinstance(other, _NUMBERS) or hasattr(other, "__array__")
+            else NotImplemented
+        )
 
     return forward, reflected
 
@@ -61,7 +72,13 @@ def _pow(self: Tensor, other: Any) -> Tensor:
 
 _power, _rpow = _operator(e.power)
 
-for _name, _function in {"add": e.add, "sub": e.subtract, "mul": e.multiply, "truediv": e.divide, "mod": e.remainder}.items():
+for _name, _function in {
+    "add": e.add,
+    "sub": e.subtract,
+    "mul": e.multiply,
+    "truediv": e.divide,
+    "mod": e.remainder,
+}.items():
     _forward, _reflected = _operator(_function)
     setattr(Tensor, f"__{_name}__", _forward)
     setattr(Tensor, f"__r{_name}__", _reflected)
@@ -102,14 +119,22 @@ def _divmod(self: Tensor, other: Any) -> tuple[Tensor, Tensor]:
 
 # ------------------------------------------------------------------ writing in place
 def assign(target: Tensor, value: Tensor) -> None:
-    """Give `target` the value and the history of `value`: the new version that an in-place operation on a recording tensor makes."""
+    """Give `target` the value and the history of `value`: the new version that an in-place operation on a
+    recording tensor makes.
+    """
     if value.shape != target.shape:
         raise ShapeError(
-            message("in-place", "the result must fit the tensor it is written to.", received=f"result {value.shape}, tensor {target.shape}")
+            message(
+                "in-place",
+                "the result must fit the tensor it is written to.",
+                received=f"result {value.shape}, tensor {target.shape}",
+            )
         )
     if value.dtype != target.dtype:
         if not np.can_cast(value.dtype, target.dtype, "same_kind"):
-            raise DTypeError(message("in-place", f"a {value.dtype} result does not fit a {target.dtype} tensor."))
+            raise DTypeError(
+                message("in-place", f"a {value.dtype} result does not fit a {target.dtype} tensor.")
+            )
         value = e.astype(value, target.dtype)
     target.data, target.node = value.data, value.node
 
@@ -146,7 +171,9 @@ def check_writable(target: Tensor, records: bool) -> None:
         )
 
 
-def _write(target: Tensor, raw_write: Callable[[Any], None], result: Callable[[], Tensor], records: bool) -> None:
+def _write(
+    target: Tensor, raw_write: Callable[[Any], None], result: Callable[[], Tensor], records: bool
+) -> None:
     """Write to memory where nothing is recorded, else make a new version."""
     check_writable(target, records)
     if recording() and (target.node is not None or records):
@@ -211,7 +238,14 @@ def _iter(self: Tensor) -> Any:
 
 
 def _deviation(function: Callable) -> Callable:
-    def method(self: Tensor, axis: Any = None, *, ddof: float = 0, correction: float | None = None, keepdims: bool = False) -> Tensor:
+    def method(
+        self: Tensor,
+        axis: Any = None,
+        *,
+        ddof: float = 0,
+        correction: float | None = None,
+        keepdims: bool = False,
+    ) -> Tensor:
         return function(self, axis, correction=ddof if correction is None else correction, keepdims=keepdims)
 
     return method
@@ -282,7 +316,9 @@ for _name, _function in METHODS.items():
 
 Tensor.T = property(s.transpose, doc="The axes in reverse order.")  # type: ignore[attr-defined]
 Tensor.mT = property(s.matrix_transpose, doc="The last two axes exchanged.")  # type: ignore[attr-defined]
-Tensor.real = property(lambda self: e.real(self) if self.data.dtype.kind == "c" else self, doc="The real part.")  # type: ignore[attr-defined]
+Tensor.real = property(
+    lambda self: e.real(self) if self.data.dtype.kind == "c" else self, doc="The real part."
+)  # type: ignore[attr-defined]
 Tensor.imag = property(e.imag, doc="The imaginary part.")  # type: ignore[attr-defined]
 
 

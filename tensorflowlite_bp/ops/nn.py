@@ -1,7 +1,8 @@
-"""Activations, the softmax family, linear layers, normalisation, regularisation, look-up: the functional neural ops.
+"""Activations, the softmax family, linear layers, normalisation, regularisation, look-up: the functional
+neural ops.
 
-Channels last; kernels as `(*window, in, out)`. Fused ops carry their composition in plain ops as `reference`: used in every order
-beyond the first, in forward mode, and as the oracle of their tests.
+Channels last; kernels as `(*window, in, out)`. Fused ops carry their composition in plain ops as
+`reference`: used in every order beyond the first, in forward mode, and as the oracle of their tests.
 """
 
 import math
@@ -9,16 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.declare import operation, unary
+from ..autograd.declare import Arguments, operation, unary
 from ..autograd.op import Op, helper, public
 from ..autograd.record import agree_all, apply_aux, applyn, constant, lift
 from ..autograd.tensor import Tensor, wrap
 from ..errors import DTypeError, ShapeError, message
 from .elementwise import (
-    absolute, add, astype, clip, divide, exp, expm1, log1p, maximum, minimum, multiply, sqrt, square, tanh, where,
+    clip,
+    exp,
+    expm1,
+    minimum,
+    sqrt,
+    square,
+    tanh,
+    where,
 )  # fmt: skip
-from .indexing import take_along_axis
-from .reductions import kept, logsumexp, max, mean, sum
+from .reductions import mean
 
 # ------------------------------------------------------------------ activations
 relu = unary(
@@ -28,11 +35,24 @@ relu = unary(
     forward=lambda B: lambda x: B.maximum(x, 0),
     doc="max(x, 0); the derivative at 0 is 0. NaN stays NaN.",
 )
-sigmoid = unary("sigmoid", vjp=lambda F, g, out, x: g * out * (1 - out), saves=("out",), doc="1 / (1 + exp(-x)), without overflow.")
-softplus = unary(
-    "softplus", vjp=lambda F, g, out, x: g * F.sigmoid(x), saves=("x",), doc="log(1 + exp(x)), without overflow: a smooth relu."
+sigmoid = unary(
+    "sigmoid",
+    vjp=lambda F, g, out, x: g * out * (1 - out),
+    saves=("out",),
+    doc="1 / (1 + exp(-x)), without overflow.",
 )
-log_sigmoid = unary("log_sigmoid", vjp=lambda F, g, out, x: g * F.sigmoid(-x), saves=("x",), doc="log(sigmoid(x)), without overflow.")
+softplus = unary(
+    "softplus",
+    vjp=lambda F, g, out, x: g * F.sigmoid(x),
+    saves=("x",),
+    doc="log(1 + exp(x)), without overflow: a smooth relu.",
+)
+log_sigmoid = unary(
+    "log_sigmoid",
+    vjp=lambda F, g, out, x: g * F.sigmoid(-x),
+    saves=("x",),
+    doc="log(sigmoid(x)), without overflow.",
+)
 silu = unary(
     "silu",
     vjp=lambda F, g, out, x: g * F.sigmoid(x) * (1 + x * (1 - F.sigmoid(x))),
@@ -41,7 +61,10 @@ silu = unary(
     doc="x * sigmoid(x), also called swish.",
 )
 erf = unary(
-    "erf", vjp=lambda F, g, out, x: g * F.exp(-(x * x)) * (2 / math.sqrt(math.pi)), saves=("x",), doc="The error function."
+    "erf",
+    vjp=lambda F, g, out, x: g * F.exp(-(x * x)) * (2 / math.sqrt(math.pi)),
+    saves=("x",),
+    doc="The error function.",
 )
 softsign = unary(
     "softsign",
@@ -59,18 +82,24 @@ def relu6(x: Any) -> Tensor:
 
 
 @operation(
-    vjp=(lambda F, g, out, x, *, negative_slope: g * F.where(F.greater(x, 0), F.ones_like(x), negative_slope * F.ones_like(x)),),
+    vjp=(
+        lambda F, g, out, x, *, negative_slope: (
+            g * F.where(F.greater(x, 0), F.ones_like(x), negative_slope * F.ones_like(x))
+        ),
+    ),
     saves=("x",),
     elementwise=True,
     forward=lambda B: lambda x, *, negative_slope: B.where(x > 0, x, x * x.dtype.type(negative_slope)),
 )
-def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
+def leaky_relu(x: Any, negative_slope: float = 0.2) -> Arguments:
     """x where positive, negative_slope * x elsewhere."""
     return (x,), {"negative_slope": negative_slope}
 
 
 def _exponential_tail(x: Tensor, alpha: float, rate: float = 1.0) -> Tensor:
-    """x where positive, alpha (exp(x / rate) - 1) elsewhere; exp never sees the positive side, where it would overflow."""
+    """x where positive, alpha (exp(x / rate) - 1) elsewhere; exp never sees the positive side, where it
+    would overflow.
+    """
     tail = minimum(x, 0.0)
     return where(x.data > 0, x, expm1(tail if rate == 1.0 else tail / rate) * alpha)
 
@@ -145,8 +174,12 @@ def _softmax_back(F: Any, g: Any, out: Any, x: Any, *, axis: int) -> Any:
     return weighted - out * F.sum(weighted, axis=axis, keepdims=True)
 
 
-@operation(vjp=(_softmax_back,), jvp=lambda F, ts, out, x, *, axis: _softmax_back(F, ts[0], out, x, axis=axis), saves=("out",))
-def softmax(x: Any, axis: int = -1) -> Tensor:
+@operation(
+    vjp=(_softmax_back,),
+    jvp=lambda F, ts, out, x, *, axis: _softmax_back(F, ts[0], out, x, axis=axis),
+    saves=("out",),
+)
+def softmax(x: Any, axis: int = -1) -> Arguments:
     """exp(x) / sum(exp(x)) along `axis`, without overflow."""
     return (x,), {"axis": axis}
 
@@ -160,7 +193,7 @@ def _log_softmax_back(F: Any, g: Any, out: Any, x: Any, *, axis: int) -> Any:
     jvp=lambda F, ts, out, x, *, axis: ts[0] - F.sum(F.exp(out) * ts[0], axis=axis, keepdims=True),
     saves=("out",),
 )
-def log_softmax(x: Any, axis: int = -1) -> Tensor:
+def log_softmax(x: Any, axis: int = -1) -> Arguments:
     """log(softmax(x)), without overflow."""
     return (x,), {"axis": axis}
 
@@ -200,7 +233,14 @@ def _make_linear() -> Op:
     def forward(B: Any) -> Any:
         return lambda x, w, b=None, *, relu: (out := B.linear(x, w, b, relu=relu), out if relu else None)
 
-    return Op("linear", vjp_all=_linear_back, reference=_linear_reference, saves=("x", "y", "z"), aux=True, forward=forward)
+    return Op(
+        "linear",
+        vjp_all=_linear_back,
+        reference=_linear_reference,
+        saves=("x", "y", "z"),
+        aux=True,
+        forward=forward,
+    )
 
 
 _LINEAR = _make_linear()
@@ -221,7 +261,11 @@ def activate(name: str, x: Tensor, activation: Any) -> Tensor:
         return activation(x)
     found = _ACTIVATIONS.get(activation)
     if found is None:
-        raise ValueError(message(name, f"unknown activation {activation!r}.", hint=f"one of {', '.join(sorted(_ACTIVATIONS))}."))
+        raise ValueError(
+            message(
+                name, f"unknown activation {activation!r}.", hint=f"one of {', '.join(sorted(_ACTIVATIONS))}."
+            )
+        )
     return found(x)
 
 
@@ -260,15 +304,29 @@ public(_LINEAR, linear)
 
 
 def _raise_linear(xs: tuple, ws: tuple) -> None:
-    raise ShapeError(message("linear", "the input's last axis must match the weight's first.", received=f"input {xs}, weight {ws}"))
+    raise ShapeError(
+        message(
+            "linear",
+            "the input's last axis must match the weight's first.",
+            received=f"input {xs}, weight {ws}",
+        )
+    )
 
 
 def _raise_bias(bs: tuple, ws: tuple) -> None:
-    raise ShapeError(message("linear", f"the bias must have shape ({ws[1]},), the weight's last axis.", received=f"bias {bs}, weight {ws}"))
+    raise ShapeError(
+        message(
+            "linear",
+            f"the bias must have shape ({ws[1]},), the weight's last axis.",
+            received=f"bias {bs}, weight {ws}",
+        )
+    )
 
 
 # ------------------------------------------------------------------ normalisation
-def _batch_norm_reference(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, *, eps: float, axis: int) -> Tensor:
+def _batch_norm_reference(
+    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, *, eps: float, axis: int
+) -> Tensor:
     others = tuple(i for i in range(x.ndim) if i != axis % x.ndim)
     centred = x - mean(x, others, keepdims=True)
     out = centred / sqrt(mean(centred * centred, others, keepdims=True) + eps)
@@ -282,7 +340,18 @@ def _affine(out: Tensor, weight: Tensor | None, bias: Tensor | None, axis: int) 
     return out if bias is None else out + bias.reshape(shape)
 
 
-def _batch_norm_back(F: Any, g: Any, aux: Any, needs: Any, x: Any, weight: Any = None, bias: Any = None, *, eps: float, axis: int) -> Any:
+def _batch_norm_back(
+    F: Any,
+    g: Any,
+    aux: Any,
+    needs: Any,
+    x: Any,
+    weight: Any = None,
+    bias: Any = None,
+    *,
+    eps: float,
+    axis: int,
+) -> Any:
     mean, _, inv_std = aux
     return F.batch_norm_backward(g, x, weight, mean, inv_std, axis=axis)[: len(needs)]
 
@@ -293,7 +362,11 @@ _BATCH_NORM = Op(
     reference=_batch_norm_reference,
     saves=("x", "y", "z"),
     aux=True,
-    forward=lambda B: lambda x, w=None, b=None, *, eps, axis: (lambda r: (r[0], r[1:]))(B.batch_norm(x, w, b, eps=eps, axis=axis)),
+    forward=lambda B: (
+        lambda x, w=None, b=None, *, eps, axis: (lambda r: (r[0], r[1:]))(
+            B.batch_norm(x, w, b, eps=eps, axis=axis)
+        )
+    ),
 )
 
 
@@ -309,22 +382,32 @@ def batch_norm(
     eps: float = 1e-3,
     axis: int = -1,
 ) -> tuple[Tensor, Any, Any]:
-    """Normalise each channel over the batch (Ioffe and Szegedy 2015); gives (out, new running mean, new running variance).
+    """Normalise each channel over the batch (Ioffe and Szegedy 2015); gives (out, new running mean, new
+    running variance).
 
-    x: any shape with `channels` along `axis`; weight, bias, running_mean, running_var: (channels), weight and bias may be None.
-    Training uses the batch's mean and (biased) variance and moves the running ones: `momentum * old + (1 - momentum) * batch`;
-    otherwise the running ones are used and given back. The running statistics are constants, out of the way of gradients.
+    x: any shape with `channels` along `axis`; weight, bias, running_mean, running_var: (channels), weight
+    and bias may be None. Training uses the batch's mean and (biased) variance and moves the running ones:
+    `momentum * old + (1 - momentum) * batch`; otherwise the running ones are used and given back. The
+    running statistics are constants, out of the way of gradients.
     """
     x = lift(x)
     if not x.ndim or not -x.ndim <= axis < x.ndim:
-        raise ShapeError(message("batch_norm", f"axis {axis} must be an axis of the input.", received=f"input {x.shape}"))
+        raise ShapeError(
+            message("batch_norm", f"axis {axis} must be an axis of the input.", received=f"input {x.shape}")
+        )
     channels = x.shape[axis]
     args = [x]
     for name, p in (("weight", weight), ("bias", bias)):
         if p is not None:
             p = lift(p)
             if p.shape != (channels,):
-                raise ShapeError(message("batch_norm", f"the {name} must have shape ({channels},).", received=f"{p.shape} for input {x.shape}"))
+                raise ShapeError(
+                    message(
+                        "batch_norm",
+                        f"the {name} must have shape ({channels},).",
+                        received=f"{p.shape} for input {x.shape}",
+                    )
+                )
             args.append(p)
     if weight is None and bias is not None:
         args = [x, wrap(np.ones(channels, x.dtype)), args[1]]
@@ -334,15 +417,31 @@ def batch_norm(
     if not training:
         shape = tuple(n if i == axis % x.ndim else 1 for i, n in enumerate(x.shape))
         scale = 1 / np.sqrt(old_var + np.asarray(eps, old_var.dtype))
-        out = (x - wrap(old_mean.astype(x.dtype, copy=False).reshape(shape))) * wrap(scale.astype(x.dtype, copy=False).reshape(shape))
-        return _affine(out, agreed[1] if len(agreed) > 1 else None, agreed[2] if len(agreed) > 2 else None, axis), old_mean, old_var
+        out = (x - wrap(old_mean.astype(x.dtype, copy=False).reshape(shape))) * wrap(
+            scale.astype(x.dtype, copy=False).reshape(shape)
+        )
+        return (
+            _affine(
+                out, agreed[1] if len(agreed) > 1 else None, agreed[2] if len(agreed) > 2 else None, axis
+            ),
+            old_mean,
+            old_var,
+        )
     if x.size == 0:
-        raise ShapeError(message("batch_norm", "at least one example is needed for the batch's statistics.", received=f"input {x.shape}"))
+        raise ShapeError(
+            message(
+                "batch_norm",
+                "at least one example is needed for the batch's statistics.",
+                received=f"input {x.shape}",
+            )
+        )
     out, (batch_mean, batch_var, _) = apply_aux(_BATCH_NORM, agreed, {"eps": eps, "axis": axis % x.ndim})
     keep = old_mean.dtype.type(momentum)
     rest = old_mean.dtype.type(1 - momentum)
-    return out, old_mean * keep + batch_mean.astype(old_mean.dtype, copy=False) * rest, (
-        old_var * keep + batch_var.astype(old_var.dtype, copy=False) * rest
+    return (
+        out,
+        old_mean * keep + batch_mean.astype(old_mean.dtype, copy=False) * rest,
+        (old_var * keep + batch_var.astype(old_var.dtype, copy=False) * rest),
     )
 
 
@@ -355,7 +454,9 @@ public(_BATCH_NORM, batch_norm)
 
 @helper
 def layer_norm(x: Any, weight: Any = None, bias: Any = None, *, axis: Any = -1, eps: float = 1e-5) -> Tensor:
-    """Normalise each example over `axis` (Ba, Kiros and Hinton 2016). weight, bias: the shape of the normalised axes, or None."""
+    """Normalise each example over `axis` (Ba, Kiros and Hinton 2016). weight, bias: the shape of the
+    normalised axes, or None.
+    """
     x = lift(x)
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
     centred = x - mean(x, axes, keepdims=True)
@@ -385,7 +486,11 @@ def group_norm(x: Any, groups: int, weight: Any = None, bias: Any = None, *, eps
     x = lift(x)
     channels = x.shape[-1]
     if channels % groups:
-        raise ShapeError(message("group_norm", f"{groups} groups must divide the channels.", received=f"{channels} channels"))
+        raise ShapeError(
+            message(
+                "group_norm", f"{groups} groups must divide the channels.", received=f"{channels} channels"
+            )
+        )
     split = x.reshape((x.shape[0], -1, groups, channels // groups))
     out = layer_norm(split, axis=(1, 3), eps=eps).reshape(x.shape)
     return _scale_shift(out, weight, bias, (-1,))
@@ -394,7 +499,9 @@ def group_norm(x: Any, groups: int, weight: Any = None, bias: Any = None, *, eps
 # ------------------------------------------------------------------ regularisation, look-up
 @helper
 def dropout(x: Any, rate: float, *, training: bool = True, generator: Any = None) -> Tensor:
-    """Zero each element with probability `rate` and scale the others by 1 / (1 - rate) (Srivastava et al. 2014)."""
+    """Zero each element with probability `rate` and scale the others by 1 / (1 - rate) (Srivastava et al.
+    2014).
+    """
     from . import random
 
     if not 0 <= rate <= 1:

@@ -1,7 +1,8 @@
 """Random numbers from a counter: Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011).
 
-A number depends on the seed and its position alone, so one seed gives the same numbers on every device and with any number of threads,
-and a stream can be wound back (`state`), which is how `bp.checkpoint` draws the same dropout mask twice.
+A number depends on the seed and its position alone, so one seed gives the same numbers on every device and
+with any number of threads, and a stream can be wound back (`state`), which is how `bp.checkpoint` draws the
+same dropout mask twice.
 """
 
 import math
@@ -87,7 +88,9 @@ class Generator:
         z = lib.concatenate([radius * lib.cos(angle), radius * lib.sin(angle)])[:n].reshape(shape)
         return (z * std + mean).astype(np.dtype(dtype or "float64"), copy=False)
 
-    def truncated_normal(self, shape: Shape = (), mean: float = 0.0, std: float = 1.0, dtype: Any = None) -> Array:
+    def truncated_normal(
+        self, shape: Shape = (), mean: float = 0.0, std: float = 1.0, dtype: Any = None
+    ) -> Array:
         """Normal, with values beyond two deviations drawn again."""
         n = math.prod(shape)
         z = self.normal((n,))

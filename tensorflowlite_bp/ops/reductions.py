@@ -1,9 +1,11 @@
-"""Reductions: sums, means, extremes, products. `axis` is None, an int or a tuple; `keepdims` keeps reduced axes with length 1."""
+"""Reductions: sums, means, extremes, products. `axis` is None, an int or a tuple; `keepdims` keeps reduced
+axes with length 1.
+"""
 
 from typing import Any
 
 from .._typing import Axis, Shape
-from ..autograd.declare import operation
+from ..autograd.declare import Arguments, operation
 from ..autograd.op import helper
 from ..autograd.record import nondiff
 from ..autograd.tensor import Tensor
@@ -19,7 +21,9 @@ def kept(shape: Shape, axis: Axis) -> Shape:
 
 
 def _axis(axis: Any) -> Axis:
-    return axis if axis is None or type(axis) is int else tuple(axis) if hasattr(axis, "__iter__") else int(axis)
+    return (
+        axis if axis is None or type(axis) is int else tuple(axis) if hasattr(axis, "__iter__") else int(axis)
+    )
 
 
 def _spread(F: Any, g: Any, x: Any, axis: Axis) -> Any:
@@ -28,18 +32,22 @@ def _spread(F: Any, g: Any, x: Any, axis: Axis) -> Any:
 
 
 # ------------------------------------------------------------------ sums
-@operation(vjp=(lambda F, g, out, x, *, axis, keepdims: _spread(F, g, x, axis),), saves=("x.shape",), linear="joint")
-def sum(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+@operation(
+    vjp=(lambda F, g, out, x, *, axis, keepdims: _spread(F, g, x, axis),), saves=("x.shape",), linear="joint"
+)
+def sum(x: Any, axis: Any = None, *, keepdims: bool = False) -> Arguments:
     """The sum over `axis`. 16-bit floats accumulate in float32."""
     return (x,), {"axis": _axis(axis), "keepdims": keepdims}
 
 
 @operation(
-    vjp=(lambda F, g, out, x, *, axis, keepdims: _spread(F, g * (1.0 / common.count(x.shape, axis)), x, axis),),
+    vjp=(
+        lambda F, g, out, x, *, axis, keepdims: _spread(F, g * (1.0 / common.count(x.shape, axis)), x, axis),
+    ),
     saves=("x.shape",),
     linear="joint",
 )
-def mean(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+def mean(x: Any, axis: Any = None, *, keepdims: bool = False) -> Arguments:
     """The mean over `axis`. Raises nothing for an empty axis: the result is NaN, as NumPy's."""
     return (x,), {"axis": _axis(axis), "keepdims": keepdims}
 
@@ -49,7 +57,7 @@ def _sum_to_back(F: Any, g: Any, out: Any, x: Any, *, shape: Shape) -> Any:
 
 
 @operation(vjp=(_sum_to_back,), saves=("x.shape",), linear="joint")
-def sum_to(x: Any, shape: Shape) -> Tensor:
+def sum_to(x: Any, shape: Shape) -> Arguments:
     """Sum over the axes along which `shape` was broadcast to x's: the transpose of broadcast_to."""
     return (x,), {"shape": tuple(shape)}
 
@@ -69,7 +77,7 @@ def _var_tangent(F: Any, ts: Any, out: Any, x: Any, *, axis: Axis, correction: f
 
 
 @operation(vjp=(_var_back,), saves=("x",), jvp=_var_tangent)
-def var(x: Any, axis: Any = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+def var(x: Any, axis: Any = None, *, correction: float = 0.0, keepdims: bool = False) -> Arguments:
     """The variance: the mean of |x - mean(x)|^2, with n - correction in the denominator."""
     return (x,), {"axis": _axis(axis), "correction": correction, "keepdims": keepdims}
 
@@ -95,13 +103,13 @@ def _extreme_tangent(F: Any, ts: Any, out: Any, x: Any, *, axis: Axis, keepdims:
 
 
 @operation(vjp=(_extreme_back,), jvp=_extreme_tangent, saves=("x", "out"))
-def max(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+def max(x: Any, axis: Any = None, *, keepdims: bool = False) -> Arguments:
     """The largest element over `axis`; equal ones share the gradient evenly. NaN propagates."""
     return (x,), {"axis": _axis(axis), "keepdims": keepdims}
 
 
 @operation(vjp=(_extreme_back,), jvp=_extreme_tangent, saves=("x", "out"))
-def min(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+def min(x: Any, axis: Any = None, *, keepdims: bool = False) -> Arguments:
     """The smallest element over `axis`; equal ones share the gradient evenly. NaN propagates."""
     return (x,), {"axis": _axis(axis), "keepdims": keepdims}
 
@@ -119,7 +127,7 @@ def _logsumexp_tangent(F: Any, ts: Any, out: Any, x: Any, *, axis: Axis, keepdim
 
 
 @operation(vjp=(_logsumexp_back,), jvp=_logsumexp_tangent, saves=("x", "out"))
-def logsumexp(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+def logsumexp(x: Any, axis: Any = None, *, keepdims: bool = False) -> Arguments:
     """log(sum(exp(x))) without overflow; -inf for an empty axis. Its gradient is the softmax.
 
     >>> import tensorflowlite_bp as bp
@@ -131,10 +139,16 @@ def logsumexp(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
 
 # ------------------------------------------------------------------ products
 def _prod_reference(x: Any, *, axis: Axis, keepdims: bool) -> Tensor:
-    """Halving: log2(n) element-wise products, whose derivative is right with any number of zeros, to any order."""
+    """Halving: log2(n) element-wise products, whose derivative is right with any number of zeros, to any
+    order.
+    """
     from . import shape as s
 
-    axes = tuple(range(x.ndim)) if axis is None else tuple(a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis))
+    axes = (
+        tuple(range(x.ndim))
+        if axis is None
+        else tuple(a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis))
+    )
     rest = tuple(i for i in range(x.ndim) if i not in axes)
     n = common.count(x.shape, axes)
     out = s.reshape(s.transpose(x, rest + axes), tuple(x.shape[i] for i in rest) + (n,))
@@ -150,10 +164,16 @@ def _prod_reference(x: Any, *, axis: Axis, keepdims: bool) -> Tensor:
 
 
 def _prod_back(F: Any, g: Any, out: Any, needs: Any, x: Any, *, axis: Axis, keepdims: bool) -> list[Any]:
-    """On raw arrays: out / x, or (with zeros among the factors) the product of the others by running products from both ends."""
+    """On raw arrays: out / x, or (with zeros among the factors) the product of the others by running
+    products from both ends.
+    """
     if bool(F.all(F.not_equal(x, 0))):
         return [_spread(F, g * out, x, axis) / x]
-    axes = tuple(range(x.ndim)) if axis is None else tuple(a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis))
+    axes = (
+        tuple(range(x.ndim))
+        if axis is None
+        else tuple(a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis))
+    )
     rest = tuple(i for i in range(x.ndim) if i not in axes)
     flat = x.transpose(rest + axes).reshape(tuple(x.shape[i] for i in rest) + (-1,))
     before, after = F.ones_like(flat), F.ones_like(flat)
@@ -171,7 +191,7 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 @operation(vjp_all=_prod_back, reference=_prod_reference, saves=("x", "out"))
-def prod(x: Any, axis: Any = None, *, keepdims: bool = False) -> Tensor:
+def prod(x: Any, axis: Any = None, *, keepdims: bool = False) -> Arguments:
     """The product over `axis`; right gradients with zeros among the factors too."""
     return (x,), {"axis": _axis(axis), "keepdims": keepdims}
 
@@ -182,7 +202,7 @@ def _cumsum_back(F: Any, g: Any, out: Any, x: Any, *, axis: int) -> Any:
 
 
 @operation(vjp=(_cumsum_back,), linear="joint")
-def _cumsum(x: Any, axis: int) -> Tensor:
+def _cumsum(x: Any, axis: int) -> Arguments:
     return (x,), {"axis": axis}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Axis
-from ..autograd.declare import operation
+from ..autograd.declare import Arguments, operation
 from ..autograd.op import helper
 from ..autograd.record import agree_all, lift
 from ..autograd.tensor import Tensor
@@ -15,13 +15,17 @@ from ..errors import ShapeError, message
 
 
 # ------------------------------------------------------------------ views
-@operation(vjp=(lambda F, g, out, x, *, shape: g.reshape(x.shape),), saves=("x.shape",), linear="joint", view=True)
-def reshape(x: Any, shape: Any, *, copy: bool | None = None) -> Tensor:
+@operation(
+    vjp=(lambda F, g, out, x, *, shape: g.reshape(x.shape),), saves=("x.shape",), linear="joint", view=True
+)
+def reshape(x: Any, shape: Any, *, copy: bool | None = None) -> Arguments:
     """The same elements, in C order, in another shape; one entry may be -1."""
     shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     x = lift(x)
-    if -1 not in shape and math.prod(shape) != x.size or shape.count(-1) > 1:
-        raise ShapeError(message("reshape", "the number of elements must stay the same.", received=f"{x.shape} to {shape}"))
+    if (-1 not in shape and math.prod(shape) != x.size) or shape.count(-1) > 1:
+        raise ShapeError(
+            message("reshape", "the number of elements must stay the same.", received=f"{x.shape} to {shape}")
+        )
     return (x,), {"shape": shape}
 
 
@@ -33,7 +37,7 @@ def _transpose_back(F: Any, g: Any, out: Any, x: Any, *, axes: tuple[int, ...]) 
 
 
 @operation(vjp=(_transpose_back,), linear="joint", view=True)
-def transpose(x: Any, axes: Any = None) -> Tensor:
+def transpose(x: Any, axes: Any = None) -> Arguments:
     """Permute the axes; None reverses them."""
     x = lift(x)
     return (x,), {"axes": tuple(range(x.ndim))[::-1] if axes is None else tuple(axes)}
@@ -86,9 +90,15 @@ def expand_dims(x: Any, axis: Axis) -> Tensor:
 def squeeze(x: Any, axis: Axis = None) -> Tensor:
     """Axes of length 1 taken out: all, or those named."""
     x = lift(x)
-    axes = range(x.ndim) if axis is None else [a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis)]
+    axes = (
+        range(x.ndim) if axis is None else [a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis)]
+    )
     if axis is not None and any(x.shape[a] != 1 for a in axes):
-        raise ShapeError(message("squeeze", "only axes of length 1 can be squeezed.", received=f"shape {x.shape}, axis {axis}"))
+        raise ShapeError(
+            message(
+                "squeeze", "only axes of length 1 can be squeezed.", received=f"shape {x.shape}, axis {axis}"
+            )
+        )
     return reshape(x, tuple([n for i, n in enumerate(x.shape) if not (i in axes and n == 1)]))
 
 
@@ -99,7 +109,7 @@ def squeeze(x: Any, axis: Axis = None) -> Tensor:
     view=True,
     forward=lambda B: lambda x, *, shape: B.broadcast_to(x, shape),
 )
-def broadcast_to(x: Any, shape: Any) -> Tensor:
+def broadcast_to(x: Any, shape: Any) -> Arguments:
     """Repeat along new axes and axes of length 1, without a copy."""
     return (x,), {"shape": (shape,) if isinstance(shape, int) else tuple(shape)}
 
@@ -162,7 +172,7 @@ def _concatenate_back(F: Any, g: Any, out: Any, needs: Any, *xs: Any, axis: int)
     linear="joint",
     forward=lambda B: lambda *xs, axis: B.concatenate(xs, axis=axis),
 )
-def _concatenate(xs: tuple, axis: int) -> Tensor:
+def _concatenate(xs: tuple, axis: int) -> Arguments:
     return xs, {"axis": axis}
 
 
@@ -177,9 +187,16 @@ def concatenate(xs: Sequence[Any], axis: int | None = 0) -> Tensor:
         return _concatenate(tuple(ravel(p) for p in parts), 0)
     first = parts[0].shape
     for k, p in enumerate(parts):
-        if p.ndim != len(first) or any(i != axis % max(p.ndim, 1) and a != b for i, (a, b) in enumerate(zip(p.shape, first, strict=False))):
+        if p.ndim != len(first) or any(
+            i != axis % max(p.ndim, 1) and a != b
+            for i, (a, b) in enumerate(zip(p.shape, first, strict=False))
+        ):
             raise ShapeError(
-                message("concatenate", f"all axes but axis {axis} must agree.", received=f"array 0 {first}, array {k} {p.shape}")
+                message(
+                    "concatenate",
+                    f"all axes but axis {axis} must agree.",
+                    received=f"array 0 {first}, array {k} {p.shape}",
+                )
             )
     return _concatenate(parts, axis)
 
@@ -193,7 +210,13 @@ def stack(xs: Sequence[Any], axis: int = 0) -> Tensor:
     parts = _join("stack", xs)
     for k, p in enumerate(parts):
         if p.shape != parts[0].shape:
-            raise ShapeError(message("stack", "all arrays must have one shape.", received=f"array 0 {parts[0].shape}, array {k} {p.shape}"))
+            raise ShapeError(
+                message(
+                    "stack",
+                    "all arrays must have one shape.",
+                    received=f"array 0 {parts[0].shape}, array {k} {p.shape}",
+                )
+            )
     return _concatenate(tuple(expand_dims(p, axis) for p in parts), axis)
 
 
@@ -205,7 +228,12 @@ def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
     if isinstance(sections, int):
         if n % sections:
             raise ShapeError(
-                message("split", f"{sections} equal parts were asked for.", received=f"length {n}", hint="use array_split for unequal parts.")
+                message(
+                    "split",
+                    f"{sections} equal parts were asked for.",
+                    received=f"length {n}",
+                    hint="use array_split for unequal parts.",
+                )
             )
         cuts = [n // sections * k for k in range(1, sections)]
     else:
@@ -234,7 +262,11 @@ def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
 
 # ------------------------------------------------------------------ rearranging
 def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
-    return tuple(range(ndim)) if axis is None else tuple(a % ndim for a in ((axis,) if isinstance(axis, int) else axis))
+    return (
+        tuple(range(ndim))
+        if axis is None
+        else tuple(a % ndim for a in ((axis,) if isinstance(axis, int) else axis))
+    )
 
 
 @helper
@@ -242,7 +274,11 @@ def flip(x: Any, axis: Axis = None) -> Tensor:
     """Reversed along `axis` (None: all)."""
     x = lift(x)
     axes = _axes(axis, x.ndim)
-    return x[tuple([slice(None, None, -1) if i in axes else slice(None) for i in range(x.ndim)])] if x.ndim else x
+    return (
+        x[tuple([slice(None, None, -1) if i in axes else slice(None) for i in range(x.ndim)])]
+        if x.ndim
+        else x
+    )
 
 
 def _roll_back(F: Any, g: Any, out: Any, x: Any, *, shift: Any, axis: Any) -> Any:
@@ -252,8 +288,10 @@ def _roll_back(F: Any, g: Any, out: Any, x: Any, *, shift: Any, axis: Any) -> An
 @operation(
     vjp=(_roll_back,), linear="joint", forward=lambda B: lambda x, *, shift, axis: B.roll(x, shift, axis=axis)
 )
-def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
-    """Elements moved along `axis`, those pushed out coming back at the other end (None: of the flattened array)."""
+def roll(x: Any, shift: Any, axis: Any = None) -> Arguments:
+    """Elements moved along `axis`, those pushed out coming back at the other end (None: of the flattened
+    array).
+    """
     shift = tuple(shift) if hasattr(shift, "__iter__") else int(shift)
     return (x,), {"shift": shift, "axis": tuple(axis) if hasattr(axis, "__iter__") else axis}
 
@@ -267,7 +305,9 @@ def tile(x: Any, reps: int | Sequence[int]) -> Tensor:
     shape = (1,) * (ndim - x.ndim) + x.shape
     reps = (1,) * (ndim - len(reps)) + reps
     pairs = tuple([n for s in shape for n in (1, s)])
-    wide = broadcast_to(reshape(x, pairs), tuple([n for r, s in zip(reps, shape, strict=True) for n in (r, s)]))
+    wide = broadcast_to(
+        reshape(x, pairs), tuple([n for r, s in zip(reps, shape, strict=True) for n in (r, s)])
+    )
     return reshape(wide, tuple([r * s for r, s in zip(reps, shape, strict=True)]))
 
 
@@ -279,7 +319,9 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
         x, axis = ravel(x), 0
     axis %= x.ndim
     if isinstance(repeats, (int, np.integer)):
-        wide = broadcast_to(expand_dims(x, axis + 1), x.shape[: axis + 1] + (int(repeats),) + x.shape[axis + 1 :])
+        wide = broadcast_to(
+            expand_dims(x, axis + 1), x.shape[: axis + 1] + (int(repeats),) + x.shape[axis + 1 :]
+        )
         return reshape(wide, x.shape[:axis] + (x.shape[axis] * int(repeats),) + x.shape[axis + 1 :])
     from .indexing import take
 
@@ -297,7 +339,7 @@ def _pad_back(F: Any, g: Any, out: Any, x: Any, *, widths: tuple, value: Any) ->
     saves=("x.shape",),
     forward=lambda B: lambda x, *, widths, value: B.pad(x, widths, constant_values=value),
 )
-def _pad(x: Any, widths: tuple, value: Any) -> Tensor:
+def _pad(x: Any, widths: tuple, value: Any) -> Arguments:
     return (x,), {"widths": widths, "value": value}
 
 
@@ -306,16 +348,21 @@ _GATHERS = ("edge", "reflect", "symmetric", "wrap")
 
 @helper
 def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Tensor:
-    """Padded at the ends of its axes. mode: "constant", "edge", "reflect", "symmetric" or "wrap", as numpy.pad.
+    """Padded at the ends of its axes. mode: "constant", "edge", "reflect", "symmetric" or "wrap", as
+    numpy.pad.
 
     pad_width: an int, a pair, or a pair per axis.
     """
     x = lift(x)
-    widths = tuple(tuple(int(w) for w in pair) for pair in np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)))
+    widths = tuple(
+        tuple(int(w) for w in pair) for pair in np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
+    )
     if mode == "constant":
         return _pad(x, widths, constant_values)
     if mode not in _GATHERS:
-        raise ValueError(message("pad", f"mode must be one of constant, {', '.join(_GATHERS)}.", received=repr(mode)))
+        raise ValueError(
+            message("pad", f"mode must be one of constant, {', '.join(_GATHERS)}.", received=repr(mode))
+        )
     from .indexing import take
 
     for axis, pair in enumerate(widths):

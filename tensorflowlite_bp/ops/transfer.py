@@ -34,5 +34,7 @@ def to_device(x: Tensor, device: str) -> Tensor:
     if device == here or (device == "cuda" and here.startswith("cuda")):
         return x
     if device != "cpu" and not device.startswith("cuda"):
-        raise DeviceError(message("to", 'the device must be "cpu", "cuda" or "cuda:N".', received=repr(device)))
+        raise DeviceError(
+            message("to", 'the device must be "cpu", "cuda" or "cuda:N".', received=repr(device))
+        )
     return applyn(_TO, (x,), {"device": device})

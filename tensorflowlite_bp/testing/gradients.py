@@ -1,7 +1,8 @@
 """Checking derivatives against differences, in both modes, to any order.
 
-A gradient is tested as the number <g, J t> for random g and t: J^T g . t from reverse mode, g . (J t) from forward mode, and the central
-difference g . (f(x + h t) - f(x - h t)) / 2h must agree. Order 2 does the same to the function's own derivative, and so on.
+A gradient is tested as the number <g, J t> for random g and t: J^T g . t from reverse mode, g . (J t) from
+forward mode, and the central difference g . (f(x + h t) - f(x - h t)) / 2h must agree. Order 2 does the same
+to the function's own derivative, and so on.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,9 +31,11 @@ def check_grads(
 ) -> None:
     """Check the derivatives of `f` at `args` against central differences.
 
-    f: arrays (or trees of them) to an array or tree; args: floating or complex arrays, float64 for tight tolerances.
-    modes: "rev", "fwd" or both. order: how often to differentiate. rtol, atol: default 1e-6 in float64, 1e-2 in float32, relative
-    to the size of the terms. Raises AssertionError naming the mode, the order and both numbers.
+    f: arrays (or trees of them) to an array or tree; args: floating or complex arrays, float64 for tight
+    tolerances.
+    modes: "rev", "fwd" or both. order: how often to differentiate. rtol, atol: default 1e-6 in float64, 1e-2
+    in float32, relative to the size of the terms. Raises AssertionError naming the mode, the order and both
+    numbers.
 
     >>> import numpy as np, tensorflowlite_bp as bp
     >>> bp.testing.check_grads(bp.sin, (np.linspace(0, 1, 5),))
@@ -42,7 +45,9 @@ def check_grads(
     _check(f, args, tuple(modes), order, rtol, atol, step, rng, 1)
 
 
-def _check(f: Any, args: Any, modes: Any, order: int, rtol: Any, atol: Any, step: Any, rng: Any, level: int) -> None:
+def _check(
+    f: Any, args: Any, modes: Any, order: int, rtol: Any, atol: Any, step: Any, rng: Any, level: int
+) -> None:
     tangents = _random_like(args, rng)
     out = f(*args)
     cotangent = _random_like(out, rng)
@@ -59,15 +64,21 @@ def _check(f: Any, args: Any, modes: Any, order: int, rtol: Any, atol: Any, step
         found["fwd"] = _dot(cotangent, jvp(f, args, tangents)[1])
     scale = max(abs(expected), _size(cotangent) * _size(tangents) * 1e-3)
     for mode, value in found.items():
-        if not abs(value - expected) <= atol * scale + rtol * abs(expected) + 1e-12 and not (np.isnan(value) and np.isnan(expected)):
+        if not abs(value - expected) <= atol * scale + rtol * abs(expected) + 1e-12 and not (
+            np.isnan(value) and np.isnan(expected)
+        ):
             raise AssertionError(
                 f"[check_grads] {mode} mode, order {level}: the derivative is {value!r}, the difference quotient {expected!r} "
                 f"(relative difference {abs(value - expected) / max(scale, 1e-300):.3g}, step {h:g})."
             )
     if "rev" in modes and "fwd" in modes:
         tight = 1e-9 if width == 8 else 1e-3
-        if not abs(found["rev"] - found["fwd"]) <= tight * max(scale, abs(found["rev"])) and not np.isnan(expected):
-            raise AssertionError(f"[check_grads] order {level}: reverse mode gives {found['rev']!r}, forward mode {found['fwd']!r}.")
+        if not abs(found["rev"] - found["fwd"]) <= tight * max(scale, abs(found["rev"])) and not np.isnan(
+            expected
+        ):
+            raise AssertionError(
+                f"[check_grads] order {level}: reverse mode gives {found['rev']!r}, forward mode {found['fwd']!r}."
+            )
     if order > level:
         for mode in modes:
             g = cotangent
@@ -78,7 +89,9 @@ def _check(f: Any, args: Any, modes: Any, order: int, rtol: Any, atol: Any, step
             def forward(*xs: Any) -> Any:
                 return jvp(f, xs, tangents)[1]
 
-            _check(reverse if mode == "rev" else forward, args, modes, order, rtol, atol, step, rng, level + 1)
+            _check(
+                reverse if mode == "rev" else forward, args, modes, order, rtol, atol, step, rng, level + 1
+            )
 
 
 def _raw(x: Any) -> Any:
@@ -107,8 +120,14 @@ def _difference(f: Any, args: Any, tangents: Any, cotangent: Any, h: float) -> f
     ts, _ = tree.flatten(tangents)
     up = f(*spec.unflatten([a + a.dtype.type(h) * t for a, t in zip(leaves, ts, strict=True)]))
     down = f(*spec.unflatten([a - a.dtype.type(h) * t for a, t in zip(leaves, ts, strict=True)]))
-    steps = [(np.asarray(_raw(u), dtype=_wide(u)) - np.asarray(_raw(d))) / (2 * h) for u, d in zip(tree.flatten(up)[0], tree.flatten(down)[0], strict=True)]
-    return sum(float(np.sum(np.asarray(_raw(g)) * s).real) for g, s in zip(tree.flatten(cotangent)[0], steps, strict=True))
+    steps = [
+        (np.asarray(_raw(u), dtype=_wide(u)) - np.asarray(_raw(d))) / (2 * h)
+        for u, d in zip(tree.flatten(up)[0], tree.flatten(down)[0], strict=True)
+    ]
+    return sum(
+        float(np.sum(np.asarray(_raw(g)) * s).real)
+        for g, s in zip(tree.flatten(cotangent)[0], steps, strict=True)
+    )
 
 
 def _wide(x: Any) -> Any:
@@ -124,4 +143,8 @@ def _dot(a: Any, b: Any) -> float:
 
 
 def _size(a: Any) -> float:
-    return float(np.sqrt(sum(float(np.sum(np.abs(np.asarray(_raw(x), dtype=_wide(x))) ** 2)) for x in tree.flatten(a)[0])))
+    return float(
+        np.sqrt(
+            sum(float(np.sum(np.abs(np.asarray(_raw(x), dtype=_wide(x))) ** 2)) for x in tree.flatten(a)[0])
+        )
+    )
