@@ -1,0 +1,440 @@
+"""Optimizer: learning rate, clipping, decay, averages and bookkeeping; subclasses hold the update formula.
+
+One call of the update handles all variables (multi-tensor): `_update(params, grads, lr, scale)` gets lists of
+raw arrays.
+"""
+
+import math
+import re
+from operator import is_
+
+import numpy as np
+
+from .. import backend
+from .._naming import auto_name
+from .._registry import Configurable
+from ..autograd.tensor import Tensor
+from ..errors import GradientError, NotBuiltError, ShapeError, message
+from ..layers.variable import Variable
+from . import schedules
+
+
+class Optimizer(Configurable):
+    """Base class of the optimizers.
+
+    learning_rate: float, schedule, or a function without arguments; `lr` is the older spelling. weight_decay:
+    decoupled, p -= p * weight_decay * learning_rate before each update. clipnorm (each gradient), clipvalue
+    (each element), global_clipnorm (all gradients together): at most one of them. use_ema: keep an average of
+    the weights, written into them every `ema_overwrite_frequency` steps or by `finalize_variable_values`.
+    loss_scale_factor: gradients are divided by it. gradient_accumulation_steps: update once every so many
+    calls, with the mean gradient. decay: of older scripts, the same as the schedule
+    InverseTimeDecay(learning_rate, 1, decay).
+
+    Used by `fit`, or by hand:
+
+    >>> from tensorflowlite_bp.optimizers import SGD
+    >>> w = Variable(np.array([1.0]), name="w")
+    >>> optimizer = SGD(0.5).build([w])
+    >>> (w * w).sum().backward(); optimizer.step(); w.numpy().tolist()
+    [0.0]
+    """
+
+    _base_config = ("name", "learning_rate")
+    _alias_config = frozenset({"lr", "decay"})
+    _slots: tuple[str, ...] = ()  # names of the per-variable states, zero at first
+
+    def __init__(
+        self,
+        learning_rate,
+        *,
+        weight_decay=None,
+        clipnorm=None,
+        clipvalue=None,
+        global_clipnorm=None,
+        use_ema=False,
+        ema_momentum=0.99,
+        ema_overwrite_frequency=None,
+        loss_scale_factor=None,
+        gradient_accumulation_steps=None,
+        name=None,
+        lr=None,
+        decay=None,
+    ):
+        self.name = name or auto_name(type(self).__name__)
+        if sum(limit is not None for limit in (clipnorm, clipvalue, global_clipnorm)) > 1:
+            raise ValueError(
+                message(
+                    self.name,
+                    "only one of clipnorm, clipvalue and global_clipnorm can be set.",
+                    received=f"clipnorm={clipnorm}, clipvalue={clipvalue}, global_clipnorm={global_clipnorm}",
+                )
+            )
+        if not 0 <= ema_momentum <= 1:
+            raise ValueError(
+                message(self.name, "ema_momentum must be within [0, 1].", received=repr(ema_momentum))
+            )
+        if gradient_accumulation_steps is not None and gradient_accumulation_steps < 2:
+            raise ValueError(
+                message(
+                    self.name,
+                    "gradient_accumulation_steps must be at least 2, or None.",
+                    received=repr(gradient_accumulation_steps),
+                )
+            )
+        self.weight_decay = weight_decay
+        self.clipnorm = clipnorm
+        self.clipvalue = clipvalue
+        self.global_clipnorm = global_clipnorm
+        self.use_ema = use_ema
+        self.ema_momentum = ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.loss_scale_factor = loss_scale_factor
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self._scale = 1.0 / (loss_scale_factor or 1.0)
+        self._clips = bool(clipnorm or clipvalue)
+        self._plain = not (use_ema or gradient_accumulation_steps)
+        self._iterations = Variable(np.zeros((), np.int64), name="iteration", trainable=False)
+        rate = learning_rate if lr is None else lr
+        if decay:
+            rate = schedules.InverseTimeDecay(rate, 1, decay)
+        self._rate = Variable(np.zeros((), np.float64), name="learning_rate", trainable=False)
+        self._schedule = None
+        self.learning_rate = rate
+        self.built = False
+        self._trainable: list[Variable] = []
+        self._chosen: list[Variable] = []  # the variables of the last step
+        self._state: dict[str, list[Variable]] = {}
+        self._excluded: list[bool] | None = None
+        self._exclude = ((), ())
+
+    # ------------------------------------------------------------------ learning rate and steps
+    @property
+    def learning_rate(self):
+        """A 0-d Variable (float(), assign() and arithmetic work), or the schedule's value at the current
+        step, a float.
+        """
+        if self._schedule is None:
+            return self._rate
+        return self._current_rate()
+
+    @learning_rate.setter
+    def learning_rate(self, value):
+        if isinstance(value, dict):
+            value = schedules.deserialize(value)
+        if callable(value):
+            self._schedule = value
+            return
+        if self._schedule is not None:
+            raise TypeError(
+                message(
+                    self.name,
+                    "the learning rate follows a schedule and cannot be set to a number.",
+                    received=repr(value),
+                    hint="make the optimizer with a float, or set another schedule.",
+                )
+            )
+        if not isinstance(value, (int, float, np.number, Tensor)) or isinstance(value, bool):
+            raise ValueError(
+                message(
+                    self.name,
+                    "learning_rate must be a number, a schedule or a function.",
+                    received=repr(value),
+                )
+            )
+        self._rate.assign(np.float64(float(value)))
+
+    lr = learning_rate
+
+    def _current_rate(self):
+        schedule = self._schedule
+        if schedule is None:
+            return self._rate.data.item()
+        if isinstance(schedule, schedules.LearningRateSchedule):
+            return float(schedule(self._iterations.data.item()))
+        return float(schedule())
+
+    @property
+    def iterations(self):
+        """How many updates have been made: a 0-d integer Variable (int() works), or an int when accumulating."""
+        if self.gradient_accumulation_steps:
+            return self._iterations.data.item() // self.gradient_accumulation_steps
+        return self._iterations
+
+    def scale_loss(self, loss):
+        """The loss times loss_scale_factor, if there is one."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
+
+    # ------------------------------------------------------------------ state
+    def build(self, variables):
+        """Make the state for these variables (once); gives the optimizer back."""
+        if self.built:
+            return self
+        self._trainable = list(variables)
+        self._index = {id(v): i for i, v in enumerate(self._trainable)}
+        if self.use_ema:
+            self._add_state("average")
+        if self.gradient_accumulation_steps:
+            self._add_state("gradient_accumulator")
+        for slot in self._slots_wanted():
+            self._add_state(slot)
+        variables, names = self._exclude
+        if variables or names:
+            ids = {id(v) for v in variables}
+            pattern = re.compile("|".join(names)) if names else None
+            self._excluded = [
+                id(v) in ids or (pattern is not None and pattern.search(v.path) is not None)
+                for v in self._trainable
+            ]
+        self.built = True
+        return self
+
+    def _slots_wanted(self):
+        return self._slots
+
+    def _add_state(self, name, value=0.0):
+        self._state[name] = [
+            Variable(
+                backend.of(v.data).full(v.shape, value, dtype=v.dtype),
+                name=name,
+                trainable=False,
+                path=f"{v.path.replace('/', '_')}_{name}",
+            )
+            for v in self._trainable
+        ]
+
+    def _raw(self, name):
+        """The raw arrays of one state, for the variables of this step, to be written in place."""
+        return [self._state[name][i]._writable() for i in self._active]
+
+    @property
+    def variables(self):
+        """All state as Variables: the iteration, the learning rate (unless a schedule gives it), and the
+        states per variable.
+        """
+        own = [self._iterations] if self._schedule is not None else [self._iterations, self._rate]
+        groups = list(self._state.items())
+        return own + [v for _, group in groups for v in group]
+
+    def get_weights(self):
+        """The values of `variables` as NumPy arrays."""
+        return [v.numpy().copy() for v in self.variables]
+
+    def set_weights(self, weights):
+        """The reverse of `get_weights`, after `build`. Nothing changes when a shape does not fit
+        (ShapeError).
+        """
+        own = self.variables
+        shapes = [tuple(np.shape(w)) for w in weights]
+        if shapes != [v.shape for v in own]:
+            raise ShapeError(
+                message(
+                    self.name,
+                    "the weights of an optimizer must match its variables.",
+                    received=f"shapes {shapes}, expected {[v.shape for v in own]}",
+                    hint=None if self.built else "call optimizer.build(trainable_variables) first.",
+                )
+            )
+        for variable, weight in zip(own, weights, strict=True):
+            variable.assign(weight)
+
+    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+        """Spare these variables, and those whose path contains one of the names, from weight decay. Before
+        `build`.
+        """
+        if self.built:
+            raise ValueError(
+                message(self.name, "exclude_from_weight_decay must be called before the optimizer is built.")
+            )
+        self._exclude = (tuple(var_list or ()), tuple(var_names or ()))
+
+    # ------------------------------------------------------------------ updates
+    def step(self):
+        """Update the variables given to `build` with their `.grad`, as left by `loss.backward()`."""
+        if not self.built:
+            raise NotBuiltError(
+                message(
+                    self.name,
+                    "step() needs to know the variables.",
+                    hint="optimizer.build(model.trainable_weights).",
+                )
+            )
+        self.apply([v.grad for v in self._trainable])
+
+    def zero_grad(self):
+        """Forget the gradients of the variables given to `build`."""
+        for v in self._trainable:
+            if v.node is not None:
+                v.grad = None
+
+    def apply_gradients(self, grads_and_vars):
+        """`apply` for (gradient, variable) pairs; gives `iterations`."""
+        grads, variables = zip(*grads_and_vars, strict=True)
+        self.apply(list(grads), list(variables))
+        return self.iterations
+
+    def apply(self, grads, trainable_variables=None):
+        """One update. grads: Tensors or raw arrays, one per variable; the first call builds.
+
+        Raises GradientError naming the variables whose gradient is None, ValueError for unknown variables.
+        """
+        variables = self._chosen
+        known = self._trainable if trainable_variables is None else trainable_variables
+        if not variables or len(known) != len(variables) or not all(map(is_, known, variables)):
+            variables = self._choose(trainable_variables)
+        if len(grads) != len(variables):
+            _raise_count(self.name, len(grads), len(variables))
+        raw = []
+        for g, v in zip(grads, variables, strict=True):
+            if g is None:
+                _raise_missing(self.name, grads, variables)
+            data = g.data if isinstance(g, Tensor) else g
+            raw.append(data if data.dtype == v.data.dtype else data.astype(v.data.dtype))
+        if not raw:
+            return
+        self._advance(raw, variables)
+        step = self._iterations.data
+        step[...] = step.item() + 1
+
+    def _choose(self, variables):
+        """Remember which variables, and which states, the coming steps are about."""
+        if variables is None:
+            if not self.built:
+                raise NotBuiltError(
+                    message(
+                        self.name,
+                        "apply(grads) needs variables.",
+                        hint="call build(variables), or apply(grads, variables).",
+                    )
+                )
+            chosen = self._trainable
+        else:
+            chosen = list(variables)
+            if not self.built:
+                self.build(chosen)
+        unknown = [v.path for v in chosen if id(v) not in self._index]
+        if unknown:
+            raise ValueError(
+                message(
+                    self.name,
+                    "an optimizer only updates the variables it was built with.",
+                    received=", ".join(unknown),
+                    hint="make a new optimizer for a new set of variables.",
+                )
+            )
+        self._chosen = chosen
+        self._active = [self._index[id(v)] for v in chosen]
+        self._constrained = [v for v in chosen if v.constraint is not None]
+        return chosen
+
+    def _advance(self, grads, variables):
+        if not self._plain and self.gradient_accumulation_steps:
+            grads = self._accumulate(grads)
+        if grads is not None:
+            self._clipped_update(grads, variables)
+        if self.use_ema:
+            self._average()
+        for v in self._constrained:
+            v.assign(v.constraint(v.detach()))
+
+    def _clipped_update(self, grads, variables):
+        scale = self._scale
+        if self._clips:
+            grads, scale = [self._clip(g * g.dtype.type(scale) if scale != 1 else g) for g in grads], 1.0
+        elif self.global_clipnorm:
+            norm = math.sqrt(backend.of(grads[0]).sum_of_squares(grads)) * scale
+            if not norm <= self.global_clipnorm:  # also for NaN
+                scale *= self.global_clipnorm / norm if math.isfinite(norm) else math.nan
+        rate = self._current_rate()
+        params = [v._writable() for v in variables]
+        decay = self.weight_decay or 0.0
+        if decay and self._excluded is not None:
+            for p, i in zip(params, self._active, strict=True):
+                if not self._excluded[i]:
+                    p -= p * p.dtype.type(decay * rate)
+            decay = 0.0
+        self._update(params, grads, rate, decay, scale)
+
+    def _clip(self, g):
+        if self.clipvalue:
+            return g.clip(-self.clipvalue, self.clipvalue)
+        norm = math.sqrt(backend.of(g).sum_of_squares([g]))
+        return g if norm <= self.clipnorm else g * g.dtype.type(self.clipnorm / norm)
+
+    def _update(self, params, grads, lr, weight_decay, scale):
+        """Change params in place. By default decay and scaling are done here and `_update_one` does the rest."""
+        states = [self._raw(name) for name in self._state if name not in ("average", "gradient_accumulator")]
+        self._begin()
+        for p, g, *own in zip(params, grads, *states, strict=True):
+            if weight_decay:
+                p -= p * p.dtype.type(weight_decay * lr)
+            self._update_one(p, g * g.dtype.type(scale) if scale != 1 else g, lr, *own)
+
+    def _begin(self):
+        """Before the loop over variables: what changes once per step."""
+
+    def _update_one(self, p, g, lr, *states):
+        """Change one raw array `p`, and its states in the order of `_slots`, in place. g has p's dtype."""
+        raise NotImplementedError(f"{type(self).__name__} must define _update_one(p, g, lr, *states)")
+
+    # ------------------------------------------------------------------ accumulation and averages
+    def _accumulate(self, grads):
+        steps = self.gradient_accumulation_steps
+        sums = self._raw("gradient_accumulator")
+        for total, g in zip(sums, grads, strict=True):
+            total += g
+        if (self._iterations.data.item() + 1) % steps:
+            return None
+        means = [total / total.dtype.type(steps) for total in sums]
+        for total in sums:
+            total[...] = 0
+        return means
+
+    def _average(self):
+        step = int(self.iterations)
+        momentum = self.ema_momentum if step else 0.0
+        for mean, v in zip(self._state["average"], self._trainable, strict=True):
+            m = mean._writable()
+            m *= m.dtype.type(momentum)
+            m += v.data * m.dtype.type(1 - momentum)
+        if self.ema_overwrite_frequency and (step + 1) % self.ema_overwrite_frequency == 0:
+            self.finalize_variable_values(self._trainable)
+
+    def finalize_variable_values(self, var_list=None):
+        """With use_ema, write the averages into the weights (at the end of training)."""
+        if self.use_ema:
+            for mean, v in zip(self._state["average"], self._trainable, strict=True):
+                v.assign(mean)
+
+    # ------------------------------------------------------------------ configuration
+    def get_config(self):
+        """Constructor arguments with their present values; a schedule as {"class_name", "config"}."""
+        rate = self._rate if self._schedule is None else self._schedule
+        config = super().get_config()
+        config["learning_rate"] = rate.data.item() if rate is self._rate else schedules.serialize(rate)
+        return config
+
+    def __repr__(self):
+        rate = float(self.learning_rate) if self._schedule is None else type(self._schedule).__name__
+        return f"<{type(self).__name__} name={self.name}, learning_rate={rate}>"
+
+
+def _raise_missing(name, grads, variables):
+    missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
+    raise GradientError(
+        message(
+            name,
+            "every variable needs a gradient.",
+            received=f"none for {', '.join(missing)}",
+            hint="does the loss depend on it? Was backward() called? Leave it out, or set trainable = False.",
+        )
+    )
+
+
+def _raise_count(name, grads, variables):
+    raise ValueError(
+        message(
+            name,
+            "one gradient per variable was expected.",
+            received=f"{grads} gradients, {variables} variables",
+        )
+    )
