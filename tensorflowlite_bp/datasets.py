@@ -9,9 +9,10 @@ from .utils.optional import optional
 def load_digits(test_fraction=0.2, seed=0):
     """scikit-learn's bundled handwritten digits: `(x_train, y_train), (x_test, y_test)`.
 
-    x: float32 (n, 8, 8, 1) in [0, 1]; y: int64 (n,), 0 to 9. 1,797 digits of 43 people, from the UCI repository
-    (Alpaydin and Kaynak 1998). Every class has the same share in both parts; `seed` chooses the split.
-    Raises ImportError with the pip line without scikit-learn, ValueError for a fraction outside (0, 1).
+    x: float32 (n, 8, 8, 1) in [0, 1]; y: int64 (n,), 0 to 9. 1,797 digits of 43 people, from the UCI
+    repository (Alpaydin and Kaynak 1998). Every class has the same share in both parts; `seed` chooses the
+    split. Raises ImportError with the pip line without scikit-learn, ValueError for a fraction outside (0,
+    1).
     """
     if not 0 < test_fraction < 1:
         raise ValueError(
@@ -37,7 +38,8 @@ def load_digits(test_fraction=0.2, seed=0):
 
 
 def digits_784(test_fraction=0.2, seed=0):
-    """The digits of `load_digits` drawn on 28 x 28 pixels, as flat rows of 784: `(x_train, y_train), (x_test, y_test)`.
+    """The digits of `load_digits` drawn on 28 x 28 pixels, as flat rows of 784: `(x_train, y_train), (x_test,
+    y_test)`.
 
     Each pixel becomes 3 x 3, with a margin of 2: the shape of MNIST, the resolution of the bundled data.
     """

@@ -62,10 +62,19 @@ def test_hooks_are_called_as_keras_calls_them():
         pass
 
     for name in HOOKS:
-        setattr(Recorder, name, lambda self, *args, name=name: seen.append((name, args[0] if len(args) > 1 else None)))
+        setattr(
+            Recorder,
+            name,
+            lambda self, *args, name=name: seen.append((name, args[0] if len(args) > 1 else None)),
+        )
     model = make()
     model.fit(X, Y, batch_size=10, epochs=1, validation_data=(X, Y), callbacks=[Recorder()], verbose=0)
-    val = [("on_test_begin", None), ("on_test_batch_begin", 0), ("on_test_batch_end", 0), ("on_test_batch_begin", 1)]
+    val = [
+        ("on_test_begin", None),
+        ("on_test_batch_begin", 0),
+        ("on_test_batch_end", 0),
+        ("on_test_batch_begin", 1),
+    ]
     val += [("on_test_batch_end", 1), ("on_test_end", None)]
     assert seen == [
         ("on_train_begin", None),
@@ -107,7 +116,9 @@ def test_batch_logs_are_running_means():
         batch_size=10,
         shuffle=False,
         verbose=0,
-        callbacks=[callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: losses.append(logs["loss"]))],
+        callbacks=[
+            callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: losses.append(logs["loss"]))
+        ],
     )
     assert len(losses) == 2
     assert all(isinstance(value, float) for value in losses)
@@ -221,7 +232,9 @@ def test_terminate_on_nan(capsys):
     bad = np.array(X)
     bad[7] = np.nan
     model = make()
-    history = model.fit(bad, Y, batch_size=5, epochs=5, shuffle=False, verbose=0, callbacks=[callbacks.TerminateOnNaN()])
+    history = model.fit(
+        bad, Y, batch_size=5, epochs=5, shuffle=False, verbose=0, callbacks=[callbacks.TerminateOnNaN()]
+    )
     assert history.epoch == [0]
     assert "Batch 1: Invalid loss" in capsys.readouterr().out
     with pytest.raises(RuntimeError, match="finite loss"):
@@ -236,7 +249,9 @@ def test_a_nan_loss_is_shown_not_hidden():
 def test_csv_logger(tmp_path):
     path = tmp_path / "log.csv"
     make().fit(X, Y, epochs=2, validation_split=0.5, verbose=0, callbacks=[callbacks.CSVLogger(path)])
-    make().fit(X, Y, epochs=1, validation_split=0.5, verbose=0, callbacks=[callbacks.CSVLogger(path, append=True)])
+    make().fit(
+        X, Y, epochs=1, validation_split=0.5, verbose=0, callbacks=[callbacks.CSVLogger(path, append=True)]
+    )
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["0", "1", "0"]
     assert all(float(row["val_loss"]) > 0 for row in rows)
@@ -244,7 +259,15 @@ def test_csv_logger(tmp_path):
 
 def test_csv_logger_fills_what_joins_later(tmp_path):
     path = tmp_path / "log.csv"
-    make().fit(X, Y, epochs=2, validation_data=(X, Y), validation_freq=2, verbose=0, callbacks=[callbacks.CSVLogger(path)])
+    make().fit(
+        X,
+        Y,
+        epochs=2,
+        validation_data=(X, Y),
+        validation_freq=2,
+        verbose=0,
+        callbacks=[callbacks.CSVLogger(path)],
+    )
     first, second = csv.DictReader(path.read_text().splitlines())
     assert first["val_loss"] == "NA"
     assert float(second["val_loss"]) > 0
@@ -282,12 +305,16 @@ def test_model_checkpoint_names_files(tmp_path):
     assert [name[:3] for name in names] == ["01-", "02-"]
     assert models.load_model(tmp_path / names[0]).predict(X, verbose=0).shape == (20, 1)
     with pytest.raises(KeyError, match="val_loss"):
-        make().fit(X, Y, verbose=0, callbacks=[callbacks.ModelCheckpoint(tmp_path / "{val_loss}.safetensors")])
+        make().fit(
+            X, Y, verbose=0, callbacks=[callbacks.ModelCheckpoint(tmp_path / "{val_loss}.safetensors")]
+        )
 
 
 def test_model_checkpoint_every_few_batches(tmp_path):
     path = tmp_path / "{epoch}-{batch}.safetensors"
-    make().fit(X, Y, batch_size=5, epochs=2, verbose=0, callbacks=[callbacks.ModelCheckpoint(path, save_freq=3)])
+    make().fit(
+        X, Y, batch_size=5, epochs=2, verbose=0, callbacks=[callbacks.ModelCheckpoint(path, save_freq=3)]
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["1-3.safetensors", "2-2.safetensors"]
     with pytest.raises(ValueError, match="save_freq"):
         callbacks.ModelCheckpoint(path, save_freq="batch")
@@ -301,7 +328,9 @@ def test_stop_training_stops_after_the_batch():
         model.stop_training = True
 
     model = make()
-    model.fit(X, Y, batch_size=5, epochs=3, verbose=0, callbacks=[callbacks.LambdaCallback(on_train_batch_end=stop)])
+    model.fit(
+        X, Y, batch_size=5, epochs=3, verbose=0, callbacks=[callbacks.LambdaCallback(on_train_batch_end=stop)]
+    )
     assert seen == [0]
 
 
@@ -313,7 +342,12 @@ def test_plain_lines_when_not_a_terminal(capsys):
     assert lines[2] == "Epoch 2/2"
     assert len(lines) == 4
     assert lines[1].startswith("1/1 ━━━━━━━━━━━━━━━━━━━━ 0s ")
-    assert [part.split(":")[0] for part in lines[1].split(" - ")[1:]] == ["loss", "mae", "val_loss", "val_mae"]
+    assert [part.split(":")[0] for part in lines[1].split(" - ")[1:]] == [
+        "loss",
+        "mae",
+        "val_loss",
+        "val_mae",
+    ]
     assert "\x1b" not in "".join(lines)
     assert "\r" not in "".join(lines)
 

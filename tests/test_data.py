@@ -126,7 +126,12 @@ def test_shuffling_keeps_pairs_together_and_follows_the_seed():
 
 def test_shuffling_by_batch_keeps_batches_whole():
     batches = [list(x) for x, _, _ in data.as_epochs(np.arange(22), batch_size=5, shuffle="batch")]
-    assert sorted(batches[:4]) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11, 12, 13, 14], [15, 16, 17, 18, 19]]
+    assert sorted(batches[:4]) == [
+        [0, 1, 2, 3, 4],
+        [5, 6, 7, 8, 9],
+        [10, 11, 12, 13, 14],
+        [15, 16, 17, 18, 19],
+    ]
     assert batches[4] == [20, 21]
 
 

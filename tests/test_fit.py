@@ -1,4 +1,6 @@
-"""fit, evaluate and predict against Keras 3: the same weights at the start, the same data in the same order, the same history."""
+"""fit, evaluate and predict against Keras 3: the same weights at the start, the same data in the same order,
+the same history.
+"""
 
 import warnings
 
@@ -22,7 +24,10 @@ IMAGES = RNG.normal(size=(50, 6, 6, 2)).astype(np.float32)
 
 def mlp(k, out, activation, **options):
     return k.models.Sequential(
-        [k.layers.Dense(8, activation="relu", input_shape=(6,), **options), k.layers.Dense(out, activation=activation)]
+        [
+            k.layers.Dense(8, activation="relu", input_shape=(6,), **options),
+            k.layers.Dense(out, activation=activation),
+        ]
     )
 
 
@@ -131,7 +136,9 @@ def test_regularisers_are_in_the_loss_and_in_evaluate():
             ]
         )
 
-    ours, theirs = fit_both(build, lambda k: {"optimizer": "sgd", "loss": "mse"}, X, REAL, validation_split=0.3)
+    ours, theirs = fit_both(
+        build, lambda k: {"optimizer": "sgd", "loss": "mse"}, X, REAL, validation_split=0.3
+    )
     found = ours.evaluate(X, REAL, verbose=0)
     assert np.isclose(found, quietly(theirs.evaluate, X, REAL, verbose=0), rtol=1e-5)
     plain = np.mean((ours.predict(X, verbose=0) - REAL) ** 2)
@@ -199,7 +206,9 @@ def test_evaluate_and_predict_agree_with_keras():
     ours, theirs = fit_both(
         lambda k: mlp(k, 3, None), lambda k: {"optimizer": "sgd", "loss": "mse", "metrics": ["mae"]}, X, REAL
     )
-    assert np.allclose(ours.evaluate(X, REAL, verbose=0), quietly(theirs.evaluate, X, REAL, verbose=0), rtol=1e-5)
+    assert np.allclose(
+        ours.evaluate(X, REAL, verbose=0), quietly(theirs.evaluate, X, REAL, verbose=0), rtol=1e-5
+    )
     weighted = [quietly(m.evaluate, X, REAL, sample_weight=WEIGHT, verbose=0) for m in (ours, theirs)]
     assert np.allclose(*weighted, rtol=1e-5)
     named = ours.evaluate(X, REAL, verbose=0, return_dict=True)
@@ -468,7 +477,9 @@ def test_each_remedy_learns(extra, optimizer):
             layers.Dense(1, activation="sigmoid"),
         ]
     )
-    model.compile(optimizers.SGD(0.1, momentum=0.9, **optimizer), losses.BinaryCrossentropy(), metrics=["accuracy"])
+    model.compile(
+        optimizers.SGD(0.1, momentum=0.9, **optimizer), losses.BinaryCrossentropy(), metrics=["accuracy"]
+    )
     history = model.fit(X, BINARY, epochs=40, batch_size=10, verbose=0).history
     assert history["accuracy"][-1] >= 0.88
     assert history["loss"][-1] < history["loss"][0] * 0.9

@@ -137,7 +137,7 @@ def test_a_model_without_weights_says_so(tmp_path):
             call()
     assert not path.exists()
     with pytest.raises(AttributeError, match="no defined input shape"):
-        model.input_shape  # noqa: B018
+        model.input_shape
     assert "unbuilt" in text_of(model)
 
 
@@ -149,7 +149,9 @@ def text_of(model, **options):
 
 
 def test_summary_has_what_keras_users_look_for(capsys):
-    model = Sequential([layers.Dense(64, input_dim=20), layers.BatchNormalization(), layers.Dense(1)], name="small")
+    model = Sequential(
+        [layers.Dense(64, input_dim=20), layers.BatchNormalization(), layers.Dense(1)], name="small"
+    )
     model.compile("adam", "mse")
     text = text_of(model)
     for part in (
@@ -242,7 +244,9 @@ def test_several_inputs_and_outputs(kind):
     x = {"a": X, "b": X[:, :4]}
     if kind is not dict:
         x, y = kind(x.values()), kind(y.values())
-    model.compile(optimizers.SGD(0.01), "mse", metrics=[["mae"], ["mse", "mae"]] if kind is not dict else {"p": "mae"})
+    model.compile(
+        optimizers.SGD(0.01), "mse", metrics=[["mae"], ["mse", "mae"]] if kind is not dict else {"p": "mae"}
+    )
     history = model.fit(x, y, epochs=3, validation_split=0.25, verbose=0).history
     names = {name.removeprefix("val_") for name in history}
     if kind is dict:
@@ -318,7 +322,11 @@ def test_functional_models_agree_with_keras():
     x, y = [X, X[::-1].copy()], [Y, Y[:, :1]]
     found, expected = ours.predict(x, verbose=0), quietly(theirs.predict, x, verbose=0)
     assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(found, expected, strict=True))
-    arguments = {"loss": {"p": "mse", "q": "mae"}, "metrics": {"p": "mae", "q": ["mse"]}, "loss_weights": [1.0, 0.3]}
+    arguments = {
+        "loss": {"p": "mse", "q": "mae"},
+        "metrics": {"p": "mae", "q": ["mse"]},
+        "loss_weights": [1.0, 0.3],
+    }
     quietly(theirs.compile, "sgd", **{**arguments, "loss_weights": {"p": 1.0, "q": 0.3}})
     ours.compile("sgd", **{**arguments, "loss_weights": {"p": 1.0, "q": 0.3}})
     options = {"epochs": 2, "batch_size": 16, "shuffle": False, "verbose": 0, "validation_split": 0.2}
@@ -351,7 +359,7 @@ def test_functional_errors():
     with pytest.raises(TypeError, match="Input"):
         Model(X, layers.Dense(2)(a))
     with pytest.raises(AttributeError, match="only a functional model"):
-        Sequential([layers.Dense(2)]).inputs  # noqa: B018
+        Sequential([layers.Dense(2)]).inputs
 
 
 def test_a_thousand_layers_in_a_row():
@@ -372,7 +380,9 @@ def test_a_functional_model_is_a_layer():
 
 
 # ------------------------------------------------------------------ configurations
-@pytest.mark.parametrize("build", [lambda: build_functional(bp), lambda: Sequential([layers.Dense(3, input_dim=6)])])
+@pytest.mark.parametrize(
+    "build", [lambda: build_functional(bp), lambda: Sequential([layers.Dense(3, input_dim=6)])]
+)
 def test_configs_make_the_same_architecture(build):
     model = build()
     again = type(model).from_config(model.get_config())

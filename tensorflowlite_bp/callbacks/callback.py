@@ -24,9 +24,9 @@ HOOKS = tuple(
 class Callback:
     """What happens during fit, evaluate and predict: subclass it and override the moments of interest.
 
-    `self.model` is the model, `self.params` the dict of `verbose`, `epochs` and `steps`. `logs` maps metric names to
-    floats; what `on_epoch_end` adds to it reaches the History and the progress bar. Set `self.model.stop_training` to
-    end the training. Batch hooks that nobody overrides cost nothing.
+    `self.model` is the model, `self.params` the dict of `verbose`, `epochs` and `steps`. `logs` maps metric
+    names to floats; what `on_epoch_end` adds to it reaches the History and the progress bar. Set
+    `self.model.stop_training` to end the training. Batch hooks that nobody overrides cost nothing.
     """
 
     def __init__(self):

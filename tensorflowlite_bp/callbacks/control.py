@@ -11,7 +11,8 @@ from .callback import HOOKS, Callback
 class LearningRateScheduler(Callback):
     """Sets the learning rate of every epoch to `schedule(epoch, current_rate)`. epoch counts from 0.
 
-    The rate joins the logs as `learning_rate`. Raises ValueError when the schedule gives anything but a number.
+    The rate joins the logs as `learning_rate`. Raises ValueError when the schedule gives anything but a
+    number.
     """
 
     def __init__(self, schedule, verbose=0):
@@ -43,7 +44,7 @@ class LearningRateScheduler(Callback):
 
 
 class TerminateOnNaN(Callback):
-    """Ends the training at the first batch whose loss is NaN or infinite; raise_error: with a RuntimeError."""
+    """Ends the training at the first batch with a NaN or infinite loss; raise_error: with a RuntimeError."""
 
     def __init__(self, raise_error=False):
         super().__init__()
@@ -64,7 +65,8 @@ class TerminateOnNaN(Callback):
 class LambdaCallback(Callback):
     """A callback from functions: `LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs))`.
 
-    Takes every hook of Callback by name. Raises TypeError for a name that is none, or for something not callable.
+    Takes every hook of Callback by name. Raises TypeError for a name that is none, or for something not
+    callable.
     """
 
     def __init__(self, **functions):

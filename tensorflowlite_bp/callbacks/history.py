@@ -8,7 +8,8 @@ from .callback import Callback
 
 
 class History(Callback):
-    """The metrics of every epoch: `history.history["val_loss"]` is a list of floats, `history.epoch` the epochs' numbers.
+    """The metrics of every epoch: `history.history["val_loss"]` is a list of floats, `history.epoch` the
+    epochs' numbers.
 
     `fit` makes one and returns it.
     """
@@ -31,7 +32,8 @@ class History(Callback):
 class ProgbarLogger(Callback):
     """The progress bar of fit, evaluate and predict. Inside fit, evaluation is silent.
 
-    The loops ask `due` after every step and call `show` only when it is time to draw: reading metrics costs more than a step.
+    The loops ask `due` after every step and call `show` only when it is time to draw: reading metrics costs
+    more than a step.
     """
 
     def __init__(self, verbose=1):
@@ -114,7 +116,8 @@ class CSVLogger(Callback):
         )
         if self._file is not None:
             self._file.close()
-        self._file = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115: closed in on_train_end
+        mode = "a" if self.append else "w"
+        self._file = open(self.filename, mode, newline="")  # noqa: SIM115  closed in on_train_end
         self._writer = None
 
     def on_epoch_end(self, epoch, logs=None):

@@ -86,8 +86,9 @@ class MonitorCallback(Callback):
 class EarlyStopping(MonitorCallback):
     """Ends the training once `monitor` has not improved by `min_delta` for `patience` epochs.
 
-    baseline: improvement counts only beyond this value. restore_best_weights: go back to the best epoch at the end.
-    start_from_epoch: epochs to wait before watching. `stopped_epoch` and `best_epoch` tell what happened.
+    baseline: improvement counts only beyond this value. restore_best_weights: go back to the best epoch at
+    the end. start_from_epoch: epochs to wait before watching. `stopped_epoch` and `best_epoch` tell what
+    happened.
     """
 
     def __init__(
@@ -147,9 +148,9 @@ class EarlyStopping(MonitorCallback):
 class ModelCheckpoint(MonitorCallback):
     """Saves the model, or its weights, after every epoch or every `save_freq` batches.
 
-    filepath: may name `{epoch}` (from 1), `{batch}` and any metric, as `"{epoch:02d}-{val_loss:.2f}.safetensors"`.
-    save_best_only: only when `monitor` improves. Files are written beside the old one and then put in its place, so
-    that an interruption leaves the old one whole.
+    filepath: may name `{epoch}` (from 1), `{batch}` and any metric, as
+    `"{epoch:02d}-{val_loss:.2f}.safetensors"`. save_best_only: only when `monitor` improves. Files are
+    written beside the old one and then put in its place, so that an interruption leaves the old one whole.
     """
 
     def __init__(
@@ -212,9 +213,8 @@ class ModelCheckpoint(MonitorCallback):
         before = "None" if self.best is None else f"{self.best:.5f}"
         better = self.is_improvement(current, self.best)
         if self.verbose and better:
-            print(
-                f"\nEpoch {epoch + 1}: {self.monitor} improved from {before} to {current:.5f}, saving model to {path}"
-            )
+            change = f"improved from {before} to {current:.5f}, saving model to {path}"
+            print(f"\nEpoch {epoch + 1}: {self.monitor} {change}")
         elif self.verbose:
             print(f"\nEpoch {epoch + 1}: {self.monitor} did not improve from {before}")
         if better:
@@ -238,8 +238,8 @@ class ModelCheckpoint(MonitorCallback):
 class ReduceLROnPlateau(MonitorCallback):
     """Multiplies the learning rate by `factor` once `monitor` has not improved for `patience` epochs.
 
-    cooldown: epochs to wait after a change. min_lr: never below this. The rate of every epoch joins the logs as
-    `learning_rate`.
+    cooldown: epochs to wait after a change. min_lr: never below this. The rate of every epoch joins the logs
+    as `learning_rate`.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Batches for fit, evaluate and predict: arrays cut up, or an iterable of the user's own batches.
 
-Both kinds are iterated once per epoch, give triples `(x, y, sample_weight)` of trees of plain arrays, and know
-`num_batches` (None while unknown).
+Both kinds are iterated once per epoch, give triples `(x, y, sample_weight)` of trees of plain arrays, and
+know `num_batches` (None while unknown).
 """
 
 import math
@@ -20,8 +20,8 @@ from .weights import check_sample_weight, class_count, class_weight_to_sample_we
 class ArrayBatches:
     """Arrays in memory, cut along their first axis; the last batch may be smaller.
 
-    shuffle: True permutes the samples of every epoch with `bp.random`'s generator; "batch" permutes whole batches.
-    batch_size: 32 unless given, or what makes `steps` batches.
+    shuffle: True permutes the samples of every epoch with `bp.random`'s generator; "batch" permutes whole
+    batches. batch_size: 32 unless given, or what makes `steps` batches.
     """
 
     def __init__(
@@ -47,7 +47,9 @@ class ArrayBatches:
                 yield unflatten([a.take(order[start:stop], 0) for a, order in zip(leaves, orders)])  # noqa: B905
 
     def _orders(self):
-        """The order of this epoch's samples, one array per leaf (where the leaf lives), or None for as they stand."""
+        """The order of this epoch's samples, one array per leaf (where the leaf lives), or None for as they
+        stand.
+        """
         if not self.shuffle:
             return None
         if self.shuffle == "batch":
@@ -69,10 +71,11 @@ def _permutation(count):
 
 
 class IterableBatches:
-    """An iterable of `x`, `(x, y)` or `(x, y, sample_weight)` batches: a generator, a list-like, a DataLoader.
+    """An iterable of `x`, `(x, y)` or `(x, y, sample_weight)` batches: a generator, a list-like, a
+    DataLoader.
 
-    An iterable that can be started anew is, once per epoch; a generator goes on where it stopped.
-    Objects with `__len__` and `__getitem__` but no `__iter__` are indexed from 0; their `on_epoch_end` is called.
+    An iterable that can be started anew is, once per epoch; a generator goes on where it stopped. Objects
+    with `__len__` and `__getitem__` but no `__iter__` are indexed from 0; their `on_epoch_end` is called.
     """
 
     def __init__(self, batches, *, class_weight=None, where="fit"):
@@ -114,8 +117,8 @@ class IterableBatches:
 class Epochs:
     """Epoch after epoch of one source, `steps` batches each where that was asked for.
 
-    Without `steps` an epoch is one pass. With it, passes follow one another seamlessly, and a source that ends for good
-    ends the training with a warning, as in Keras.
+    Without `steps` an epoch is one pass. With it, passes follow one another seamlessly, and a source that
+    ends for good ends the training with a warning, as in Keras.
     """
 
     def __init__(self, source, steps=None, where="fit"):
@@ -234,7 +237,8 @@ def prepare(x, y=None, sample_weight=None, *, class_weight=None, where="fit"):
 
 
 def train_validation_split(x, y, sample_weight, validation_split, where="fit"):
-    """The first part of the samples for training, the last `validation_split` of them for validation, as Keras cuts.
+    """The first part of the samples for training, the last `validation_split` of them for validation, as
+    Keras cuts.
 
     Raises ValueError when either part would be empty.
     """

@@ -3,16 +3,17 @@
 import numpy as np
 import optree
 
-from ..autograd.tensor import Tensor
 from .._floatx import floatx, np_dtype
+from ..autograd.tensor import Tensor
 from ..errors import DTypeError, ShapeError, message
 
 
 def to_array(value, *, where="data", name="x"):
-    """One array of NumPy or CuPy from anything array-like (Tensor, list of numbers, pandas, torch on the CPU).
+    """One array of NumPy or CuPy from anything array-like (Tensor, list of numbers, pandas, torch on the
+    CPU).
 
-    Floats become `floatx()`, as in Keras; integers and booleans keep their dtype. No copy where none is needed.
-    Raises DTypeError for objects that are not numbers.
+    Floats become `floatx()`, as in Keras; integers and booleans keep their dtype. No copy where none is
+    needed. Raises DTypeError for objects that are not numbers.
     """
     if isinstance(value, Tensor):
         value = value.data
@@ -33,7 +34,7 @@ def to_array(value, *, where="data", name="x"):
             where,
             f"numbers were expected in {name}.",
             received=f"an array of dtype {value.dtype}",
-            hint="turn text and categories into integers first, for example with np.unique(..., return_inverse=True).",
+            hint="turn text and categories into integers first, as np.unique(return_inverse=True) does.",
         )
     )
 

@@ -10,7 +10,8 @@ from ..errors import ShapeError, message
 def check_sample_weight(sample_weight, y, where):
     """Sample weights that fit `y`: one per sample, or one per element of the leading axes of `y`.
 
-    Several outputs and a single array: the same weights for each, as in Keras. Raises ShapeError naming both shapes.
+    Several outputs and a single array: the same weights for each, as in Keras. Raises ShapeError naming both
+    shapes.
     """
     if sample_weight is None:
         return None
@@ -21,7 +22,7 @@ def check_sample_weight(sample_weight, y, where):
             message(
                 where,
                 "sample_weight must have the structure of y: one array per output.",
-                received=f"sample_weight {optree.tree_structure(sample_weight)}, y {optree.tree_structure(y)}",
+                received=f"{optree.tree_structure(sample_weight)} for {optree.tree_structure(y)}",
             )
         )
     for w, target in zip(optree.tree_leaves(sample_weight), optree.tree_leaves(y), strict=True):
@@ -36,8 +37,8 @@ def check_sample_weight(sample_weight, y, where):
 def class_weight_to_sample_weight(y, class_weight, where, known=None):
     """One weight per sample from `{class: weight}`; a class that is not named weighs 1, as in Keras.
 
-    y: (n,), (n, 1) integer classes, or (n, classes) one-hot. `known` is how many classes there are, where the caller
-    knows better than this piece of `y`. Raises ValueError for a key that cannot be a class of `y`.
+    y: (n,), (n, 1) integer classes, or (n, classes) one-hot. `known` is how many classes there are, where the
+    caller knows better than this piece of `y`. Raises ValueError for a key that cannot be a class of `y`.
     """
     if isinstance(y, (list, tuple, dict)) or y is None:
         raise ValueError(

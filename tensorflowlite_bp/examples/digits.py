@@ -2,10 +2,11 @@
 
     python -m tensorflowlite_bp.examples.digits [--out runs/digits] [--seeds 3] [--epochs N]
 
-scikit-learn's bundled digits (1,797 images of 8 x 8 pixels, written by 43 people): one fifth is the test set, a tenth of the rest
-validates. Both networks use the remedies of a textbook: ReLU and batch normalisation against vanishing gradients, dropout
-and augmented data against overfitting, clipped gradients against exploding ones. Writes the training curves, the misread
-digits and the weights to the folder, and reads the weights back into a new model to see that its predictions are equal.
+scikit-learn's bundled digits (1,797 images of 8 x 8 pixels, written by 43 people): one fifth is the test set,
+a tenth of the rest validates. Both networks use the remedies of a textbook: ReLU and batch normalisation
+against vanishing gradients, dropout and augmented data against overfitting, clipped gradients against
+exploding ones. Writes the training curves, the misread digits and the weights to the folder, and reads the
+weights back into a new model to see that its predictions are equal.
 """
 
 import argparse
@@ -61,7 +62,8 @@ def build_cnn():
 class Augmented:
     """Batches of digits, each one turned, scaled and moved a little, anew in every epoch.
 
-    x: (n, height, width, 1); rotation in degrees, shift in pixels, scale as a fraction. Iterate once per epoch.
+    x: (n, height, width, 1); rotation in degrees, shift in pixels, scale as a fraction. Iterate once per
+    epoch.
     """
 
     def __init__(self, x, y, batch_size=32, rotation=10.0, shift=0.6, scale=0.08, seed=0):
@@ -132,10 +134,13 @@ def save_and_reload(build, model, x, path):
 
 
 def run(out="runs/digits", seeds=3, epochs=None, verbose="auto", data=None):
-    """Train both networks from `seeds` seeds, write the pictures and the weights; gives {name: median test accuracy}."""
+    """Train both networks from `seeds` seeds, write the pictures and the weights; gives {name: median test
+    accuracy}.
+    """
+    where = describe()  # first of all: a backend that cannot be used is known at once
     data = data or datasets.load_digits()
     (x_train, _), (x_test, y_test) = data
-    print(f"{len(x_train)} digits to learn from, {len(x_test)} to be tested on. {describe()}", flush=True)
+    print(f"{len(x_train)} digits to learn from, {len(x_test)} to be tested on. {where}", flush=True)
     os.makedirs(out, exist_ok=True)
     curves, summary = {}, {}
     start = time.perf_counter()
@@ -146,10 +151,8 @@ def run(out="runs/digits", seeds=3, epochs=None, verbose="auto", data=None):
             print(f"\n{name}, seed {seed}")
             shown = verbose if seed == 0 else 0  # one bar is enough to watch
             results.append(train(build, data, epochs or default_epochs, seed, shown))
-            print(
-                f"{name}, seed {seed}: test accuracy {results[-1][2]:.4f}, {time.perf_counter() - began:.1f} s",
-                flush=True,
-            )
+            accuracy, seconds = results[-1][2], time.perf_counter() - began
+            print(f"{name}, seed {seed}: test accuracy {accuracy:.4f}, {seconds:.1f} s", flush=True)
         model, curves[name], _ = results[0]
         summary[name] = statistics.median(accuracy for _, _, accuracy in results)
         tag = model.name

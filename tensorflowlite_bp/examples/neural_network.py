@@ -2,10 +2,12 @@
 
     python -m tensorflowlite_bp.examples.neural_network
 
-1. `NeuralNetwork(784, 128, 10)` with forward, backward and update_parameters written out in NumPy, beside the same
-   network differentiated by `bp.grad`; then trained on real handwritten digits (scikit-learn's 8 x 8 images, enlarged
-   to 28 x 28 = 784 pixels).
-2. The network of three inputs, two hidden neurons and one output with L = 1/(2n) sum (y - yhat)^2: every factor of
+1. `NeuralNetwork(784, 128, 10)` with forward, backward and update_parameters written out in NumPy, beside the
+same
+   network differentiated by `bp.grad`; then trained on real handwritten digits (scikit-learn's 8 x 8 images,
+   enlarged to 28 x 28 = 784 pixels).
+2. The network of three inputs, two hidden neurons and one output with L = 1/(2n) sum (y - yhat)^2: every
+factor of
    dL/dw_jk = dL/dyhat_k * dyhat_k/dz_k * dz_k/dw_jk written out, and each checked against the library.
 """
 
@@ -21,7 +23,8 @@ TOLERANCE = 1e-12
 class NeuralNetwork:
     """A network with one hidden layer: softmax(relu(x W1 + b1) W2 + b2), trained with cross-entropy.
 
-    x: (batch, input_size). y_true: (batch, output_size), one-hot. The three steps of backpropagation are three methods.
+    x: (batch, input_size). y_true: (batch, output_size), one-hot. The three steps of backpropagation are
+    three methods.
     """
 
     def __init__(self, input_size, hidden_size, output_size, seed=0):
@@ -72,9 +75,9 @@ def cross_entropy(parameters, x, y_true):
 
 
 def difference(ours, theirs):
-    """The largest difference, relative to the largest entry (or to 1 where all are smaller)."""
+    """The largest difference, relative to the largest entry."""
     ours, theirs = np.asarray(ours), np.asarray(theirs)
-    return float(np.max(np.abs(ours - theirs)) / max(1.0, float(np.max(np.abs(theirs)))))
+    return float(np.max(np.abs(ours - theirs)) / np.max(np.abs(theirs)))
 
 
 def check(name, by_hand, by_library):
@@ -98,7 +101,9 @@ def compare_784_128_10(batch=64, seed=0):
 
 
 def train_784_128_10(num_epochs=15, batch_size=32, learning_rate=0.1, seed=0):
-    """The seed's training loop on real digits, twice: by hand and by the library. Gives the two test accuracies."""
+    """The seed's training loop on real digits, twice: by hand and by the library. Gives the two test
+    accuracies.
+    """
     (x_train, y_train), (x_test, y_test) = datasets.digits_784()
     x_train, x_test, y_train = x_train.astype(np.float64), x_test.astype(np.float64), np.eye(10)[y_train]
     model = NeuralNetwork(input_size=784, hidden_size=128, output_size=10, seed=seed)

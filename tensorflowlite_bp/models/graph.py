@@ -1,4 +1,4 @@
-"""The functional way of making a model: layers called on symbolic inputs, kept as a list of calls in order."""
+"""The functional way of making a model: layers called on symbolic inputs, as a list of calls in order."""
 
 from ..errors import ShapeError, message
 from ..layers.symbolic import SymbolicTensor
@@ -7,8 +7,8 @@ from ..layers.symbolic import SymbolicTensor
 class Graph:
     """The calls between `inputs` and `outputs`, each once, in an order in which they can run.
 
-    inputs, outputs: SymbolicTensors, or lists or dicts of them. Raises ValueError when an output depends on an input that was
-    not named.
+    inputs, outputs: SymbolicTensors, or lists or dicts of them. Raises ValueError when an output depends on
+    an input that was not named.
     """
 
     def __init__(self, inputs, outputs):
@@ -124,7 +124,9 @@ def call_key(tensor):
 
 
 def place(tensor):
-    """Where a symbolic tensor comes from: a call and the number of the output, or the tensor itself for an input."""
+    """Where a symbolic tensor comes from: a call and the number of the output, or the tensor itself for an
+    input.
+    """
     if tensor.inputs is None:
         return (id(tensor),)
     return (*call_key(tensor), tensor.index)

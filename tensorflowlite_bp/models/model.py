@@ -146,7 +146,9 @@ class Model(Trainer, Layer):
         return super().get_weights()
 
     def set_weights(self, weights):
-        """Set all weights from arrays in the order of `weights`; all or none. Raises ShapeError, NotBuiltError."""
+        """Set all weights from arrays in the order of `weights`; all or none. Raises ShapeError,
+        NotBuiltError.
+        """
         self.require_weights("set_weights")
         super().set_weights(weights)
 
@@ -154,7 +156,8 @@ class Model(Trainer, Layer):
     def summary(self, line_length=None, print_fn=None, expand_nested=False, show_trainable=False):
         """Print a table of the layers, their output shapes and their numbers of parameters.
 
-        print_fn: called with the text in place of printing. Before the model is built, shapes are shown as "?".
+        print_fn: called with the text in place of printing. Before the model is built, shapes are shown as
+        "?".
         """
         print_summary(
             self,
@@ -165,26 +168,31 @@ class Model(Trainer, Layer):
         )
 
     def save_weights(self, filepath, overwrite=True):
-        """Write the weights to a safetensors file, all or nothing. Raises NotBuiltError, SavingError, OSError."""
+        """Write the weights to a safetensors file, all or nothing. Raises NotBuiltError, SavingError,
+        OSError.
+        """
         saving.save_weights(self, filepath, overwrite=overwrite)
 
     def load_weights(self, filepath):
         """Read the weights from a safetensors file, of weights or of a whole model.
 
-        Raises SavingError naming what differs (the file is damaged, names, shapes or dtypes do not fit); the model is then
-        as it was.
+        Raises SavingError naming what differs (the file is damaged, names, shapes or dtypes do not fit); the
+        model is then as it was.
         """
         saving.load_weights(self, filepath)
 
     def save(self, filepath, overwrite=True, include_optimizer=True):
         """Write architecture, weights, compile arguments and optimizer state to one safetensors file.
 
-        `bp.models.load_model` reads it. Raises SavingError for what has no form in JSON (a subclass without get_config).
+        `bp.models.load_model` reads it. Raises SavingError for what has no form in JSON (a subclass without
+        get_config).
         """
         saving.save_model(self, filepath, overwrite=overwrite, include_optimizer=include_optimizer)
 
     def get_config(self):
-        """Arguments of the constructor. A subclass with arguments that are not plain values defines it itself."""
+        """Arguments of the constructor. A subclass with arguments that are not plain values defines it
+        itself.
+        """
         if type(self) is Model:
             from .functional_config import graph_config
 

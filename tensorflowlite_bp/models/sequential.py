@@ -11,8 +11,8 @@ from .model import Model
 class Sequential(Model):
     """A stack of layers, each with one input and one output.
 
-    With a known input shape (an Input in front, or `input_shape`/`input_dim` on the first layer) every layer is built as it is
-    added; otherwise the first data does it, or `build((None, features))`.
+    With a known input shape (an Input in front, or `input_shape`/`input_dim` on the first layer) every layer
+    is built as it is added; otherwise the first data does it, or `build((None, features))`.
 
     >>> import tensorflowlite_bp as bp
     >>> model = bp.models.Sequential([bp.layers.Dense(4, input_dim=3, activation="relu"), bp.layers.Dense(1)])
@@ -94,7 +94,9 @@ class Sequential(Model):
 
     # ------------------------------------------------------------------ building and calling
     def build(self, input_shape=None):
-        """Build every layer for inputs of this shape, batch first. Raises ShapeError where two layers do not fit."""
+        """Build every layer for inputs of this shape, batch first. Raises ShapeError where two layers do not
+        fit.
+        """
         input_shape = input_shape if input_shape is not None else self._input_shape
         if input_shape is None:
             raise ValueError(

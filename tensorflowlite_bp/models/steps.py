@@ -1,4 +1,4 @@
-"""What compile sets up, and what one step does: the half of the training interface that subclasses override."""
+"""What compile sets up, and what one step does: the half of the interface that subclasses override."""
 
 import warnings
 
@@ -13,7 +13,9 @@ from .compiled import CompiledLoss, CompiledMetrics
 
 
 class Compilation:
-    """What `compile` was told, resolved. Plain attributes of a plain object: a Layer would track what it holds."""
+    """What `compile` was told, resolved. Plain attributes of a plain object: a Layer would track what it
+    holds.
+    """
 
     def __init__(self, optimizer, loss, loss_weights, metrics, weighted_metrics, output_names):
         self.arguments = {
@@ -32,7 +34,7 @@ class Compilation:
 
 
 class LookUps:
-    """The weights of a model, found once per pass over the data and not once per step (30 us for two layers)."""
+    """The weights of a model, found once per pass over the data and not once per step (30 us)."""
 
     def __init__(self, model):
         self.trainable = tuple(model.trainable_weights)
@@ -59,11 +61,13 @@ class Steps:
         jit_compile="auto",
         auto_scale_loss=True,
     ):
-        """Say how to train: an optimizer, a loss, metrics; each a name, an object, or (losses, metrics) a function.
+        """Say how to train: an optimizer, a loss, metrics; each a name, an object, or (losses, metrics) a
+        function.
 
-        Several outputs take a list or a dict by output name, and `loss_weights` likewise. `weighted_metrics` see the
-        sample weights. The last four arguments are Keras' and change nothing here: every step is eager.
-        Raises ValueError for an unknown name, with the nearest ones; the model keeps its earlier compilation then.
+        Several outputs take a list or a dict by output name, and `loss_weights` likewise. `weighted_metrics`
+        see the sample weights. The last four arguments are Keras' and change nothing here: every step is
+        eager. Raises ValueError for an unknown name, with the nearest ones; the model keeps its earlier
+        compilation then.
 
         >>> import tensorflowlite_bp as bp
         >>> model = bp.models.Sequential([bp.layers.Dense(1, input_shape=(3,))])
@@ -88,7 +92,9 @@ class Steps:
     # ------------------------------------------------------------------ metrics
     @property
     def metrics(self):
-        """All metrics: the running loss, those of compile, the losses of several outputs, those of the layers."""
+        """All metrics: the running loss, those of compile, the losses of several outputs, those of the
+        layers.
+        """
         compiled = self._compilation
         found = []
         if compiled is not None:
@@ -160,7 +166,9 @@ class Steps:
         return self.get_metrics_result()
 
     def train_step(self, data):
-        """One update from a batch `(x, y)` or `(x, y, sample_weight)`; gives the logs. Override for another step."""
+        """One update from a batch `(x, y)` or `(x, y, sample_weight)`; gives the logs. Override for another
+        step.
+        """
         logs = self._train(*unpack(data))
         return self.get_metrics_result() if logs is None else logs
 
@@ -197,14 +205,18 @@ class Steps:
         return self._measure(x, y, y_pred, sample_weight, loss)
 
     def _forget_look_ups(self):
-        """After a pass: what was looked up may change, and gradients left behind would add to those of a loop by hand."""
+        """After a pass: what was looked up may change, and gradients left behind would add to those of a loop
+        by hand.
+        """
         if self._look_ups is not None:
             for w in self._look_ups.trainable:
                 w.node.grad = None
         self._look_ups = None
 
     def _measure(self, x, y, y_pred, sample_weight, loss):
-        """Metrics of a batch: updated now, read only when somebody asks. A subclass's compute_metrics gives its logs."""
+        """Metrics of a batch: updated now, read only when somebody asks. A subclass's compute_metrics gives
+        its logs.
+        """
         compilation = self._compilation
         count, tracker = batch_size(x), compilation.tracker
         tracker.total += loss.data.item() * count  # update_state does the same in 6 us
@@ -230,7 +242,9 @@ unpack = data.unpack_x_y_sample_weight
 
 
 def with_gradients(optimizer, grads, weights):
-    """The gradients and weights of what the loss depends on; the rest stays as it is, with a warning, as in Keras."""
+    """The gradients and weights of what the loss depends on; the rest stays as it is, with a warning, as in
+    Keras.
+    """
     optimizer.build(weights)
     missing = [w.path for g, w in zip(grads, weights, strict=True) if g is None]
     text = message(

@@ -24,7 +24,9 @@ def print_summary(model, line_length=None, print_fn=None, expand_nested=False, s
     console = Console(width=line_length, highlight=False, force_terminal=False if print_fn else None)
     table = Table(show_lines=True, width=min(console.width, 78 + 20 * connected + 12 * show_trainable))
     for header in headers:
-        table.add_column(header, justify="right" if header == "Param #" else "left", ratio=WIDTHS.get(header, 3))
+        table.add_column(
+            header, justify="right" if header == "Param #" else "left", ratio=WIDTHS.get(header, 3)
+        )
     for row in _rows(model, expand_nested):
         cells = [row["name"], row["shape"], row["params"]]
         cells += [_connections(graph, row["layer"])] if connected else []

@@ -1,7 +1,8 @@
 """fit, evaluate, predict: Keras' training interface over one loop.
 
-`_run` is that loop. It takes raw batches from `data.Epochs`, wraps them as Tensors, runs a step, and calls batch hooks
-only where somebody listens. A subclass that overrides `train_step` or `test_step` gets Keras' packed data instead.
+`_run` is that loop. It takes raw batches from `data.Epochs`, wraps them as Tensors, runs a step, and calls
+batch hooks only where somebody listens. A subclass that overrides `train_step` or `test_step` gets Keras'
+packed data instead.
 """
 
 import numpy as np
@@ -34,7 +35,9 @@ class Trainer(Steps):
         return lambda x, y, w: step(pack(x, y, w))
 
     def _run(self, phase, epochs, callbacks, collect=None):
-        """One pass over `epochs`' batches. Gives the logs of the last step, or None where the metrics hold them."""
+        """One pass over `epochs`' batches. Gives the logs of the last step, or None where the metrics hold
+        them.
+        """
         step = self._step(phase)
         before, after = callbacks.batch_hooks(phase)
         progress = callbacks.progress if callbacks.shows(phase) else None
@@ -94,12 +97,14 @@ class Trainer(Steps):
         """Train for `epochs` passes over the data; gives the History.
 
         x: an array (samples, ...), a list or dict of arrays for several inputs, or an iterable of `(x, y)` or
-        `(x, y, sample_weight)` batches; y: targets likewise. Floats are cast to `floatx()`, integers stay. batch_size:
-        32 unless given. verbose: 0 silent, 1 bar, 2 a line per epoch, "auto" a bar. validation_split: the last part of
-        the arrays, before shuffling. validation_data: `(x, y)`, `(x, y, sample_weight)` or an iterable. class_weight:
-        {class: weight}. shuffle: every epoch, with `bp.random`'s generator ("batch": whole batches).
+        `(x, y, sample_weight)` batches; y: targets likewise. Floats are cast to `floatx()`, integers stay.
+        batch_size: 32 unless given. verbose: 0 silent, 1 bar, 2 a line per epoch, "auto" a bar.
+        validation_split: the last part of the arrays, before shuffling. validation_data: `(x, y)`, `(x, y,
+        sample_weight)` or an iterable. class_weight: {class: weight}. shuffle: every epoch, with
+        `bp.random`'s generator ("batch": whole batches).
 
-        Raises NotBuiltError before compile, ShapeError for lengths or shapes that do not fit, ValueError for the rest.
+        Raises NotBuiltError before compile, ShapeError for lengths or shapes that do not fit, ValueError for
+        the rest.
         """
         self._require_compiled("fit")
         check_count(epochs, "fit", "epochs")
@@ -175,7 +180,9 @@ class Trainer(Steps):
         callbacks=None,
         return_dict=False,
     ):
-        """Loss and metrics on data: a float when there is only the loss, a list in the order of `metrics_names`, or a dict."""
+        """Loss and metrics on data: a float when there is only the loss, a list in the order of
+        `metrics_names`, or a dict.
+        """
         self._require_compiled("evaluate")
         epochs = data.as_epochs(x, y, sample_weight, batch_size=batch_size, steps=steps, where="evaluate")
         logs = self._evaluate(epochs, self._callbacks(callbacks, verbose, 1, epochs.num_batches))
@@ -236,7 +243,9 @@ class Trainer(Steps):
         return logs if return_dict else self._in_order(logs)
 
     def _in_order(self, logs):
-        """Logs as a list in Keras' order: as `metrics_names`, then the rest by name; a single value by itself."""
+        """Logs as a list in Keras' order: as `metrics_names`, then the rest by name; a single value by
+        itself.
+        """
         names = [name for name in self.metrics_names if name in logs]
         values = [logs[name] for name in [*names, *sorted(set(logs) - set(names))]]
         return values[0] if len(values) == 1 else values

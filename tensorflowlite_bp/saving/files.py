@@ -62,7 +62,7 @@ def write(path, arrays: dict, header: dict) -> None:
             message(
                 "save",
                 f"the configuration has no form in JSON ({error}).",
-                hint="save_weights keeps the weights alone; get_config must give plain numbers, strings, lists.",
+                hint="save_weights keeps the weights alone; a config is plain numbers, strings, lists.",
             )
         ) from error
     contiguous = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()}
@@ -70,9 +70,11 @@ def write(path, arrays: dict, header: dict) -> None:
 
 
 def replace(path: str, data: bytes) -> None:
-    """Put `data` at `path` so that whoever looks, whenever, sees the old file or the new one, never a part of one.
+    """Put `data` at `path` so that whoever looks, whenever, sees the old file or the new one, never a part of
+    one.
 
-    Written beside it, flushed to the disk, renamed over it, and the folder flushed. A failure leaves the old file.
+    Written beside it, flushed to the disk, renamed over it, and the folder flushed. A failure leaves the old
+    file.
     """
     path = os.path.realpath(path)  # a link goes on pointing where it did
     folder, name = os.path.split(path)
@@ -100,8 +102,8 @@ def replace(path: str, data: bytes) -> None:
 def read(path) -> tuple[dict, dict]:
     """(arrays, header) of a file; the header is {} for a safetensors file of another program.
 
-    Raises SavingError when the file is truncated, damaged or of another kind; OSError when it cannot be opened.
-    The arrays are read-only views of one buffer.
+    Raises SavingError when the file is truncated, damaged or of another kind; OSError when it cannot be
+    opened. The arrays are read-only views of one buffer.
     """
     path = os.fspath(path)
     check_name(path)
@@ -159,12 +161,13 @@ def parse(path, text):
 def check_name(path: str) -> None:
     """Refuse the endings of Keras' own formats, which these files are not."""
     if path.lower().endswith((".h5", ".hdf5", ".keras")):
+        stem = os.path.splitext(os.path.basename(path))[0]
         raise SavingError(
             message(
                 "saving",
-                "files are in the safetensors format; Keras' HDF5 and .keras formats are not read or written.",
+                "files are in the safetensors format; Keras' .h5 and .keras are not read or written.",
                 received=repr(path),
-                hint=f"name it {os.path.splitext(os.path.basename(path))[0].removesuffix('.weights')}.safetensors.",
+                hint=f"name it {stem.removesuffix('.weights')}.safetensors.",
             )
         )
 

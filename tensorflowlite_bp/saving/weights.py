@@ -9,8 +9,9 @@ from . import files
 
 
 def named_weights(model):
-    """{name: Variable} of a model's weights. A name tells where the weight is kept, not what the layer happens to be called:
-    `layers.0.kernel` in a stack, `encoder.dense.bias` for attributes, so that a second model of the same kind fits.
+    """{name: Variable} of a model's weights. A name tells where the weight is kept, not what the layer
+    happens to be called: `layers.0.kernel` in a stack, `encoder.dense.bias` for attributes, so that a second
+    model of the same kind fits.
     """
     names, seen = {}, set()
 
@@ -71,7 +72,9 @@ def load_weights(model, filepath):
 
 
 def part(arrays, prefix):
-    """The arrays under a prefix, without it. A file of another program, which has no prefixes, counts as weights."""
+    """The arrays under a prefix, without it. A file of another program, which has no prefixes, counts as
+    weights.
+    """
     chosen = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
     known = ("model.", "optimizer.", "random.")
     if not chosen and prefix == "model." and not any(name.startswith(known) for name in arrays):
@@ -80,7 +83,9 @@ def part(arrays, prefix):
 
 
 def match(filepath, variables, arrays):
-    """[(Variable, array)] by name. Raises SavingError listing what the file lacks, has too much, or has otherwise."""
+    """[(Variable, array)] by name. Raises SavingError listing what the file lacks, has too much, or has
+    otherwise.
+    """
     wrong = [f"{name} is missing" for name in variables if name not in arrays]
     wrong += [f"{name} is not in the model" for name in arrays if name not in variables]
     pairs = []

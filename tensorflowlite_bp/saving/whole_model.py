@@ -1,7 +1,9 @@
-"""A whole model in one file: architecture and compile arguments as JSON, weights and optimizer state as arrays.
+"""A whole model in one file: architecture and compile arguments as JSON, weights and optimizer state as
+arrays.
 
-The JSON names layers, losses, metrics and optimizers; reading looks them up in this package's registries and in what the caller
-passes as `custom_objects`. Nothing is imported by name and nothing is executed from a file.
+The JSON names layers, losses, metrics and optimizers; reading looks them up in this package's registries and
+in what the caller passes as `custom_objects`. Nothing is imported by name and nothing is executed from a
+file.
 """
 
 import contextlib
@@ -30,7 +32,7 @@ def save_model(model, filepath, overwrite=True, include_optimizer=True):
             message(
                 "save",
                 f"{type(model).__name__} cannot be written as a configuration ({error}).",
-                hint="define get_config and from_config in the class, or keep the weights alone with save_weights.",
+                hint="define get_config in the class, or keep the weights alone with save_weights.",
             )
         ) from error
     header = {"version": VERSION, "kind": "model", "model": _plain(config)}
@@ -46,11 +48,13 @@ def save_model(model, filepath, overwrite=True, include_optimizer=True):
     files.write(filepath, arrays, header)
 
 
-def load_model(filepath, custom_objects=None, compile=True):  # noqa: A002: Keras' name
-    """Read a model written by `Model.save`: the same architecture, weights, compile arguments and optimizer state.
+def load_model(filepath, custom_objects=None, compile=True):  # Keras' name
+    """Read a model written by `Model.save`: the same architecture, weights, compile arguments and optimizer
+    state.
 
-    custom_objects: {name: class or function} for what this package does not know. compile: False leaves the training part.
-    Raises SavingError for a file that is damaged, foreign, or names something unknown; OSError when it cannot be opened.
+    custom_objects: {name: class or function} for what this package does not know. compile: False leaves the
+    training part. Raises SavingError for a file that is damaged, foreign, or names something unknown; OSError
+    when it cannot be opened.
     """
     arrays, header = files.read(filepath)
     if header.get("kind") != "model":
@@ -65,7 +69,7 @@ def load_model(filepath, custom_objects=None, compile=True):  # noqa: A002: Kera
         raise SavingError(
             message(
                 "load_model",
-                f"{os.fspath(filepath)!r} has version {header.get('version')!r}; this one reads version {VERSION}.",
+                f"{os.fspath(filepath)!r} has version {header.get('version')!r}, not {VERSION}.",
                 hint="upgrade tensorflowlite-bp.",
             )
         )
@@ -81,7 +85,9 @@ def load_model(filepath, custom_objects=None, compile=True):  # noqa: A002: Kera
 
 
 def _make(config, build_shape):
-    """The model of a config, built but with zeros for weights: a file that lies about its sizes costs no memory."""
+    """The model of a config, built but with zeros for weights: a file that lies about its sizes costs no
+    memory.
+    """
     from ..layers.base import no_initializers
 
     with no_initializers():
@@ -136,15 +142,24 @@ def _load_optimizer(filepath, model, arrays):
 
 
 def _generator_states(model):
-    """{number of the layer: [seed, position]}: where the random layers (dropout) stand, so that training goes on exactly."""
-    generators = {str(i): layer.__dict__.get("_generator_made") for i, layer in enumerate(model._flatten_layers())}
+    """{number of the layer: [seed, position]}: where the random layers (dropout) stand, so that training goes
+    on exactly.
+    """
+    generators = {
+        str(i): layer.__dict__.get("_generator_made") for i, layer in enumerate(model._flatten_layers())
+    }
     return {i: list(g.state) for i, g in generators.items() if g is not None}
 
 
 def _set_generator_states(model, states):
     layers = model._flatten_layers()
     for i, (seed, position) in states.items():
-        if not (isinstance(seed, int) and isinstance(position, int) and 0 <= seed < 2**64 and 0 <= position < 2**64):
+        if not (
+            isinstance(seed, int)
+            and isinstance(position, int)
+            and 0 <= seed < 2**64
+            and 0 <= position < 2**64
+        ):
             raise ValueError(f"the state of generator {i} is not two integers")
         layers[int(i)].generator.state = (seed, position)
 
@@ -198,7 +213,7 @@ def _unreadable(filepath, why):
         message(
             "load_model",
             f"the configuration in {os.fspath(filepath)!r} does not describe a model known here.\n  {why}",
-            hint="own classes and functions go in custom_objects={name: class}; compile=False skips losses and metrics.",
+            hint="own classes and functions go in custom_objects={name: class}; compile=False skips losses.",
         )
     )
 

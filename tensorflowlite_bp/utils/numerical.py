@@ -6,7 +6,8 @@ from ..errors import ShapeError, message
 
 
 def to_categorical(x, num_classes=None):
-    """Integer classes (...) as one-hot float32 (..., num_classes). A trailing axis of 1 is dropped, as in Keras.
+    """Integer classes (...) as one-hot float32 (..., num_classes). A trailing axis of 1 is dropped, as in
+    Keras.
 
     Raises ShapeError naming the first label outside [0, num_classes).
 

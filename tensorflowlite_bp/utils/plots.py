@@ -1,4 +1,6 @@
-"""Pictures of a training, written to files without a display. Needs matplotlib (`pip install "tensorflowlite-bp[plot]"`)."""
+"""Pictures of a training, written to files without a display. Needs matplotlib (`pip install
+"tensorflowlite-bp[plot]"`).
+"""
 
 import math
 import os
@@ -37,14 +39,17 @@ def save_curves(path, histories, metrics=("loss", "accuracy"), title=None):
         panel.grid(True, which="both", color="#dddddd", linewidth=0.6)
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
-    panels[0].legend(fontsize=8, frameon=False)
+    if histories:
+        panels[0].legend(fontsize=8, frameon=False)
     if title:
         figure.suptitle(title)
     return _save(figure, path)
 
 
 def save_grid(path, images, captions, title=None, columns=8):
-    """Grey images (n, height, width) in a grid with a caption under each, as a PNG. None are fine: the file says so."""
+    """Grey images (n, height, width) in a grid with a caption under each, as a PNG. None are fine: the file
+    says so.
+    """
     count = len(images)
     columns = max(1, min(columns, count))
     rows = max(1, math.ceil(count / columns))

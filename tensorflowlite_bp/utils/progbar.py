@@ -1,4 +1,6 @@
-"""The progress bar as Keras users know it: `32/32 ━━━━━━━━━━━━━━━━━━━━ 0s 3ms/step - accuracy: 0.50 - loss: 0.69`."""
+"""The progress bar as Keras users know it: `32/32 ━━━━━━━━━━━━━━━━━━━━ 0s 3ms/step - accuracy: 0.50 - loss:
+0.69`.
+"""
 
 import sys
 import time
@@ -7,7 +9,8 @@ BOLD, GREEN, GREY, END = "\x1b[1m", "\x1b[32m", "\x1b[37m", "\x1b[0m"
 
 
 class Progbar:
-    """Writes progress to standard output: a moving bar on a terminal, one plain line at the end anywhere else.
+    """Writes progress to standard output: a moving bar on a terminal, one plain line at the end anywhere
+    else.
 
     target: how many steps, None if unknown. width: of the bar, in characters. verbose: 0 silent, 1 bar,
     2 one line at the end. interval: seconds between two drawings. stateful_metrics: names shown as they are;
@@ -94,7 +97,7 @@ class Progbar:
         return count + bar + (f"{GREY}{'━' * (self.width - done)}{END}" if done < self.width else "")
 
     def _time(self, current, now, finalize):
-        """Time left while it runs, time taken at the end, and the time per step (the first one not counted)."""
+        """Time left while it runs, time taken at the end; and the time per step (the first not counted)."""
         if self._after_first is not None and current > 1:
             per_step = (now - self._after_first) / (current - 1)
         else:

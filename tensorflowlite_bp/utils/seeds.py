@@ -17,4 +17,4 @@ def set_random_seed(seed: int) -> None:
         raise ValueError(message("set_random_seed", "an integer was expected.", received=f"seed={seed!r}"))
     random.seed(int(seed))
     python_random.seed(int(seed))
-    np.random.seed(int(seed) % 2**32)  # noqa: NPY002: the legacy generator is the one that scripts call
+    np.random.seed(int(seed) % 2**32)  # noqa: NPY002  scripts call the legacy generator
