@@ -11,13 +11,14 @@ their nodes, running a rule builds a graph, which is differentiated like any oth
 import sys
 import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from .. import backend
 from ..backend import by_type
-from ..errors import GradientError, message
+from ..errors import GradientError, ShapeError, message
 from .modes import enable_grad, no_grad, recording
 from .node import Leaf, Node, Parts, by_seq, next_seq
 from .op import Op, Spec, graph
@@ -35,7 +36,8 @@ def backward(
 
     gradient: the cotangent, of this tensor's shape; may be left out for a tensor of one element (then 1).
     retain_graph: keep the saved arrays for a second backward. create_graph: record the backward itself.
-    Raises GradientError when nothing here requires grad, or when an earlier backward freed the graph.
+    Raises GradientError when nothing here requires grad, or when an earlier backward freed the graph; ShapeError
+    when the gradient has not this tensor's shape, or is missing where there is more than one element.
     """
     root = tensor.node
     if root is None:
@@ -46,19 +48,22 @@ def backward(
         leaves = [n for n in order if type(n) is Leaf]
         with enable_grad():
             grads = pull([root], [g], leaves, create_graph=True)
-        for leaf, i in zip(leaves, grads, strict=True):
-            if i is not None:
-                leaf.grad = i if leaf.grad is None else leaf.grad + i
+            # a rule may hand on one tensor to several leaves: each gets its own
+            grads = [None if i is None else graph.copy(i) for i in grads]
+            with _accumulate:
+                for leaf, i in zip(leaves, grads, strict=True):
+                    if i is not None:
+                        leaf.grad = i if leaf.grad is None else leaf.grad + i
         return
     found = _run_raw(root, g.data, retain_graph)
     with _accumulate:
         for leaf, i in found:
+            if isinstance(i, np.generic):
+                i = np.asarray(i)
             if leaf.grad is not None:
                 with no_grad():
                     leaf.grad = leaf.grad + wrap(i)
             else:
-                if isinstance(i, np.generic):
-                    i = np.asarray(i)
                 # a rule may hand on what others hold too (g itself, a saved array, a view): the leaf gets
                 # its own
                 if i.base is not None or sys.getrefcount(i) > _SOLE_IN_FOUND:
@@ -109,17 +114,18 @@ def _run_raw(root: Any, g: Any, retain: bool) -> list[tuple[Leaf, Any]]:
             if type(g) is not kind:
                 kind = type(g)
                 F = by_type[kind]
-            op = n.op
-            v = op.v1
             p = n.p0
+            q = n.p1
+            x = n.x0
+            y = n.x1
+            a = n.out
+            op = n.op  # read last: another thread that frees this node sets it first, so a half-freed node is FREED
+            v = op.v1
             if v is None:
-                i = op.v0(F, g, n.out, n.x0)
+                i = op.v0(F, g, a, x)
                 r = get(p)
                 grads[p] = i if r is None else r + i
             else:
-                x = n.x0
-                y = n.x1
-                a = n.out
                 b = op.broadcasts
                 if p is not None:
                     i = op.v0(F, g, a, x, y)
@@ -127,13 +133,12 @@ def _run_raw(root: Any, g: Any, retain: bool) -> list[tuple[Leaf, Any]]:
                         i = F.sum_to(i, shape=p.shape)
                     r = get(p)
                     grads[p] = i if r is None else r + i
-                p = n.p1
-                if p is not None:
+                if q is not None:
                     i = v(F, g, a, x, y)
-                    if b and n.shape != p.shape:
-                        i = F.sum_to(i, shape=p.shape)
-                    r = get(p)
-                    grads[p] = i if r is None else r + i
+                    if b and n.shape != q.shape:
+                        i = F.sum_to(i, shape=q.shape)
+                    r = get(q)
+                    grads[q] = i if r is None else r + i
             if not retain:
                 n.op = FREED
                 n.x0 = n.x1 = n.out = n.p0 = n.p1 = None
@@ -413,7 +418,7 @@ def _seed(tensor: Tensor, gradient: Any) -> Tensor:
     data = tensor.data
     if gradient is None:
         if data.size != 1:
-            raise GradientError(
+            raise ShapeError(
                 message(
                     "backward",
                     "a tensor of one element was expected, or a gradient for it.",
@@ -424,7 +429,7 @@ def _seed(tensor: Tensor, gradient: Any) -> Tensor:
         return wrap(backend.of(data).ones(data.shape, data.dtype))
     g = gradient if isinstance(gradient, Tensor) else wrap(to_array(gradient, data.dtype))
     if g.data.shape != data.shape:
-        raise GradientError(
+        raise ShapeError(
             message(
                 "backward",
                 "the gradient must have the tensor's shape.",
@@ -487,7 +492,7 @@ def note_write(array: Any) -> None:
 
 def _check_overwritten(order: list[Any]) -> None:
     for n in order:
-        for x in (*getattr(n, "saved", ()), getattr(n, "out", None)):
+        for x in _kept(n):
             note = overwritten.get(id(_owner(x))) if hasattr(x, "base") else None
             if note is not None and note[1] > n.seq:
                 raise GradientError(
@@ -498,6 +503,19 @@ def _check_overwritten(order: list[Any]) -> None:
                         hint="write into a copy (x = x.copy() first), or call backward before the write.",
                     )
                 )
+
+
+def _kept(n: Any) -> Iterator[Any]:
+    """The arrays that a node's rules will read: arguments, result, and those among its parameters (indices, masks)."""
+    if type(n) is Leaf:
+        return
+    yield from n.saved
+    yield n.out
+    for value in n.params.values():
+        if type(value) is tuple:
+            yield from value
+        else:
+            yield value
 
 
 def _count_of_sole_holder() -> int:

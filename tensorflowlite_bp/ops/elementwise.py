@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.declare import Arguments, binary, operation, unary
-from ..autograd.op import helper
+from ..autograd.op import helper, is_float
 from ..autograd.record import constant, lift, nondiff
 from ..autograd.tensor import Tensor
 
@@ -305,6 +305,7 @@ conjugate = unary("conjugate", vjp=lambda F, g, out, x: F.conjugate(g), doc="The
     vjp=(lambda F, g, out, x: F.astype(g, dtype=x.dtype),),
     jvp=lambda F, ts, out, x: F.real(ts[0]),
     saves=("x.shape",),
+    view=True,
 )
 def real(x: Any) -> Arguments:
     """The real part."""
@@ -315,6 +316,7 @@ def real(x: Any) -> Arguments:
     vjp=(lambda F, g, out, x: g * -1j if x.dtype.kind == "c" else F.zeros_like(g),),
     jvp=lambda F, ts, out, x: F.imag(ts[0]),
     saves=("x.shape",),
+    view=True,
 )
 def imag(x: Any) -> Arguments:
     """The imaginary part."""
@@ -331,9 +333,10 @@ def _cast_back(F: Any, g: Any, out: Any, x: Any, *, dtype: Any) -> Any:
 @operation(vjp=(_cast_back,), saves=("x.shape",), linear="joint")
 def astype(x: Any, dtype: Any, *, copy: bool = True) -> Arguments:
     """Convert to a dtype. From complex to real the real part is taken. The gradient comes back in x's
-    dtype.
+    dtype; integers and bools are constants: none comes back from them.
     """
-    return (x,), {"dtype": np.dtype(dtype)}
+    dtype = np.dtype(dtype)
+    return (x if is_float(dtype) else lift(x).detach(),), {"dtype": dtype}
 
 
 @operation(vjp=(lambda F, g, out, x: g,), linear="joint")
