@@ -1,24 +1,24 @@
-"""Layer: weights made on the first call, a pure `call`, and the tracking of both.
+"""Layer: weights made on the first call, and a pure `call`. `tracking.py` holds what concerns weights.
 
 The hot path of a built leaf layer is one comparison chain in `__call__`; everything else (first call, arrays
 instead of Tensors, `training`, masks, symbolic inputs, sublayers) goes through `_full_call`.
 """
 
-import contextlib
 import inspect
 from contextvars import ContextVar
 
 import numpy as np
 
-from .. import constraints, initializers, ops, regularizers
+from .. import ops, regularizers
 from .._floatx import dtype_name, np_dtype
 from .._naming import auto_name
-from .._registry import Configurable, Registry
+from .._registry import Registry
 from ..autograd.op import is_float
 from ..autograd.tensor import Tensor
-from ..errors import NotBuiltError, ShapeError, message
 from .symbolic import SymbolicTensor
-from .variable import Variable
+from .tracking import Tracked
+from .tracking import no_initializers as no_initializers
+from .trees import any_symbolic, leaves, map_shapes, map_tensors, numbers_only
 
 layer_registry = Registry("layer")
 register = layer_registry.register
@@ -26,22 +26,8 @@ register = layer_registry.register
 # (the outermost layer being called, its `training`): inner layers that are not told take it from here
 _context: ContextVar = ContextVar("tensorflowlite_bp.layer_call", default=None)
 
-_skip_initializers: ContextVar = ContextVar("tensorflowlite_bp.skip_initializers", default=False)
 
-
-@contextlib.contextmanager
-def no_initializers():
-    """Weights made inside are zeros, whatever their initializers: for models whose values are about to be
-    loaded.
-    """
-    token = _skip_initializers.set(True)
-    try:
-        yield
-    finally:
-        _skip_initializers.reset(token)
-
-
-class Layer(Configurable):
+class Layer(Tracked):
     """Base class of all layers and models.
 
     A subclass takes its configuration in `__init__`, makes weights in `build(input_shape)` with `add_weight`,
@@ -78,12 +64,8 @@ class Layer(Configurable):
         input_dim=None,
         batch_input_shape=None,
     ):
-        put = super().__setattr__
-        put("_ready", False)
-        put("_own", [])  # Variables of this layer, in the order they were made
-        put("_children", {})  # attribute name -> Layer, or a container that may hold some
-        put("_penalties", [])  # of add_loss
-        put("_trainable", bool(trainable))
+        self._begin_tracking(trainable)
+        object.__setattr__(self, "_penalties", [])  # of add_loss
         self.name = name or auto_name(type(self).__name__)
         self.dtype = dtype_name(dtype)
         self.built = False
@@ -95,7 +77,7 @@ class Layer(Configurable):
         if isinstance(input_shape, int):
             input_shape = (input_shape,)
         self._input_shape_arg = None if input_shape is None else tuple(input_shape)
-        put("_np_dtype", np_dtype(self.dtype))
+        self._np_dtype = np_dtype(self.dtype)
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -118,201 +100,13 @@ class Layer(Configurable):
         """The shape of the output for inputs of this shape; by default found by a trial call with zeros (a
         batch of 2).
         """
-        shapes = _map(lambda s: tuple(2 if n is None else n for n in s), input_shape)
-        out = self(_map(lambda s: ops.zeros(s, dtype=self._np_dtype), shapes))
-        return _map_tensors(lambda t: (None, *t.shape[1:]) if t.ndim else (), out)
+        shapes = map_shapes(lambda s: tuple(2 if n is None else n for n in s), input_shape)
+        out = self(map_shapes(lambda s: ops.zeros(s, dtype=self._np_dtype), shapes))
+        return map_tensors(lambda t: (None, *t.shape[1:]) if t.ndim else (), out)
 
     def compute_mask(self, inputs, previous_mask=None):
         """Which time steps of the output count; by default those of the input."""
         return previous_mask
-
-    # --------------------------------------------------------------------- weights
-    def add_weight(
-        self,
-        shape=(),
-        initializer=None,
-        dtype=None,
-        trainable=True,
-        regularizer=None,
-        constraint=None,
-        name=None,
-        **ignored,
-    ):
-        """A new Variable of this layer. Raises NotBuiltError when `super().__init__()` was forgotten,
-        ValueError for unknown initializers, regularizers and constraints.
-        """
-        dtype = np_dtype(dtype or self.dtype)
-        if initializer is None:
-            initializer = "glorot_uniform" if is_float(dtype) else "zeros"
-        initializer = ops.zeros if _skip_initializers.get() else initializers.get(initializer)
-        value = initializer(tuple(int(n) for n in shape), dtype=dtype)
-        value = (value.data if isinstance(value, Tensor) else ops.asarray(value).data).astype(
-            dtype, copy=False
-        )
-        name = name or "variable"
-        variable = Variable(value, name=name, trainable=trainable, path=f"{self.name}/{name}")
-        variable.trainable = trainable and self._trainable
-        variable.regularizer = regularizers.get(regularizer)
-        variable.constraint = constraints.get(constraint)
-        self._own.append(variable)
-        return variable
-
-    def __setattr__(self, name, value):
-        if isinstance(value, _TRACKED):
-            self._track(name, value)
-        elif "_children" in self.__dict__ and name in self._children:
-            del self._children[name]
-        super().__setattr__(name, value)
-
-    def __delattr__(self, name):
-        self._children.pop(name, None)
-        old = self.__dict__.get(name)
-        if isinstance(old, Variable):
-            self._own[:] = [v for v in self._own if v is not old]
-        super().__delattr__(name)
-
-    def _track(self, name, value):
-        if "_children" not in self.__dict__:
-            raise NotBuiltError(
-                message(
-                    type(self).__name__,
-                    f"super().__init__() must be called before {name!r} is set.",
-                    hint="call it first in __init__.",
-                )
-            )
-        if isinstance(value, Variable):
-            old = self.__dict__.get(name)
-            kept = [v for v in self._own if v is not old and v is not value]
-            at = next((i for i, v in enumerate(self._own) if v is value or v is old), len(kept))
-            self._own[:] = [*kept[:at], value, *kept[at:]]
-        elif isinstance(value, (Layer, list, dict)) or any(isinstance(v, _TRACKED) for v in value):
-            self._children[name] = value
-            super().__setattr__("_ready", False)
-
-    def _layers_and_variables(self):
-        """Direct sublayers, and Variables kept in containers, in the order they were attached."""
-        layers, variables = [], []
-
-        def walk(value):
-            if isinstance(value, Layer):
-                if value is not self and all(value is not known for known in layers):
-                    layers.append(value)
-            elif isinstance(value, Variable):
-                variables.append(value)
-            elif isinstance(value, dict):
-                for v in value.values():
-                    walk(v)
-            elif isinstance(value, (list, tuple)):
-                for v in value:
-                    walk(v)
-
-        for child in self._children.values():
-            walk(child)
-        return layers, variables
-
-    def _sublayers(self):
-        """Direct sublayers; a model whose sublayers are kept elsewhere overrides this."""
-        return self._layers_and_variables()[0]
-
-    def _flatten_layers(self, include_self=True):
-        """This layer and all below it, each once, parents first."""
-        seen, out, stack = set(), [], [self]
-        while stack:
-            layer = stack.pop()
-            if id(layer) not in seen:
-                seen.add(id(layer))
-                out.append(layer)
-                stack.extend(reversed(layer._sublayers()))
-        return out if include_self else out[1:]
-
-    @property
-    def weights(self):
-        """All Variables: this layer's trainable ones, its others, then those of the sublayers."""
-        own = self._own + self._layers_and_variables()[1]
-        # as Keras: by what a weight was made as, so that freezing never reorders
-        found = [v for v in own if v.made_trainable] + [v for v in own if not v.made_trainable]
-        for layer in self._sublayers():
-            found.extend(layer.weights)
-        seen = set()
-        return [v for v in found if not (id(v) in seen or seen.add(id(v)))]
-
-    variables = weights
-
-    @property
-    def trainable_weights(self):
-        """The Variables that training changes; none of a frozen layer."""
-        if not self._trainable:
-            return []
-        return [v for v in self.weights if v.trainable]
-
-    trainable_variables = trainable_weights
-
-    @property
-    def non_trainable_weights(self):
-        """All other Variables."""
-        trained = {id(v) for v in self.trainable_weights}
-        return [v for v in self.weights if id(v) not in trained]
-
-    non_trainable_variables = non_trainable_weights
-
-    @property
-    def trainable(self):
-        """Whether training changes this layer's weights. Setting it sets all sublayers too."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value):
-        value = bool(value)
-        super().__setattr__("_trainable", value)
-        own = self._own + self._layers_and_variables()[1]
-        for v in own:
-            if v.made_trainable:
-                v.trainable = value
-        for layer in self._sublayers():
-            layer.trainable = value
-
-    def get_weights(self):
-        """The values of `weights` as NumPy arrays."""
-        return [v.numpy().copy() for v in self.weights]
-
-    def set_weights(self, weights):
-        """Set all weights from arrays in the order of `weights`. Nothing changes when one does not fit
-        (ShapeError).
-        """
-        own = self.weights
-        arrays = [w.numpy() if isinstance(w, Tensor) else np.asarray(w) for w in weights]
-        if len(arrays) != len(own):
-            raise ShapeError(
-                message(
-                    self._label(),
-                    "as many arrays as weights were expected.",
-                    received=f"{len(arrays)} arrays, {len(own)} weights",
-                    hint=None if self.built else "the layer has no weights before it is built or called.",
-                )
-            )
-        for variable, array in zip(own, arrays, strict=True):
-            if array.shape != variable.shape:
-                raise ShapeError(
-                    message(
-                        self._label(),
-                        "every array must have its weight's shape.",
-                        received=f"array {array.shape} for {variable.path} {variable.shape}",
-                    )
-                )
-        for variable, array in zip(own, arrays, strict=True):
-            variable.assign(array)
-
-    def count_params(self):
-        """How many numbers the weights hold. Raises NotBuiltError before there are any."""
-        if not self.built and type(self).build is not Layer.build:
-            raise NotBuiltError(
-                message(
-                    self._label(),
-                    "the weights do not exist yet.",
-                    hint="call the layer on data, or build(input_shape).",
-                )
-            )
-        return sum(v.size for v in self.weights)
 
     # ---------------------------------------------------------------------- losses
     def add_loss(self, loss):
@@ -342,16 +136,28 @@ class Layer(Configurable):
         """The layer's output; the first call builds. Raises ShapeError naming the layer when shapes do not
         fit.
         """
-        if self._ready and inputs.__class__ is Tensor and inputs.data.dtype is self._np_dtype and not kwargs:
-            return self.call(inputs, *args)
+        if (
+            self._ready
+            and inputs.__class__ is Tensor
+            and inputs.data.dtype is self._np_dtype
+            and (not kwargs or (len(kwargs) == 1 and "training" in kwargs))
+        ):
+            if not self._takes:
+                return self.call(inputs, *args)
+            training = kwargs.get("training")
+            if training is None:
+                outer = _context.get()
+                training = None if outer is None else outer[1]
+            if not args:
+                return self.call(inputs) if training is None else self.call(inputs, training=training)
         return self._full_call(inputs, args, kwargs)
 
     def _full_call(self, inputs, args, kwargs):
-        if _any_symbolic(inputs):
+        if any_symbolic(inputs):
             return self._symbolic_call(inputs, args, kwargs)
         inputs = self._as_tensors(inputs)
         if not self.built:
-            self._build_for(_map_tensors(lambda t: t.shape, inputs))
+            self._build_for(map_tensors(lambda t: t.shape, inputs))
         outer = _context.get()
         if outer is None and self._has_penalties:
             self._clear_losses()
@@ -368,13 +174,8 @@ class Layer(Configurable):
                 _context.reset(token)
         else:
             out = self.call(inputs, *args, **kwargs)
-        if (
-            not self._ready
-            and not self._takes
-            and self.activity_regularizer is None
-            and not self._composite()
-        ):
-            object.__setattr__(self, "_ready", True)
+        if not self._ready and self.activity_regularizer is None and self._takes.keys() <= {"training"}:
+            object.__setattr__(self, "_ready", not self._composite())
         return out
 
     def _composite(self):
@@ -395,14 +196,14 @@ class Layer(Configurable):
         return given
 
     def _penalise(self, out):
-        for t in _leaves(out):
+        for t in leaves(out):
             if isinstance(t, Tensor):
                 self.add_loss(self.activity_regularizer(t) / (t.shape[0] if t.ndim else 1))
 
     def _as_tensors(self, inputs):
         """Arrays, lists of numbers and scalars as Tensors; floats in the layer's dtype."""
         if isinstance(inputs, (list, tuple)):
-            if inputs and all(isinstance(x, (int, float, list)) for x in inputs) and _numbers_only(inputs):
+            if inputs and all(isinstance(x, (int, float, list)) for x in inputs) and numbers_only(inputs):
                 return self._as_tensors(np.asarray(inputs))
             return type(inputs)(self._as_tensors(x) for x in inputs)
         if isinstance(inputs, dict):
@@ -428,7 +229,7 @@ class Layer(Configurable):
 
     def _symbolic_call(self, inputs, args, kwargs):
         """A node of a functional model: shapes are computed, nothing runs."""
-        shapes = _map_tensors(lambda t: t.shape, inputs)
+        shapes = map_tensors(lambda t: t.shape, inputs)
         if not self.built:
             self._build_for(shapes)
         out = self.compute_output_shape(shapes)
@@ -441,7 +242,7 @@ class Layer(Configurable):
             made[-1].index = len(made) - 1
             return made[-1]
 
-        return _map(symbol, out)
+        return map_shapes(symbol, out)
 
     # ------------------------------------------------------------------- description
     @property
@@ -459,14 +260,14 @@ class Layer(Configurable):
             del config["activity_regularizer"]
         return config
 
+    def _has_build(self):
+        return type(self).build is not Layer.build
+
     def _label(self):
         return f'{type(self).__name__} "{self.name}"'
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
-
-
-_TRACKED = (Layer, Variable, list, tuple, dict)
 
 
 def _marking_built(build):
@@ -480,43 +281,3 @@ def _marking_built(build):
     wrapped.__doc__ = build.__doc__
     wrapped.__wrapped__ = build
     return wrapped
-
-
-# -------------------------------------------------------------- trees of inputs, of shapes
-def _is_shape(value):
-    return isinstance(value, tuple) and all(n is None or isinstance(n, (int, np.integer)) for n in value)
-
-
-def _map(function, shapes):
-    """Apply to every shape of a tree of shapes."""
-    if _is_shape(shapes):
-        return function(shapes)
-    if isinstance(shapes, dict):
-        return {k: _map(function, s) for k, s in shapes.items()}
-    return type(shapes)(_map(function, s) for s in shapes)
-
-
-def _map_tensors(function, tree):
-    if isinstance(tree, (list, tuple)):
-        return type(tree)(_map_tensors(function, t) for t in tree)
-    if isinstance(tree, dict):
-        return {k: _map_tensors(function, t) for k, t in tree.items()}
-    return None if tree is None else function(tree)
-
-
-def _leaves(tree):
-    if isinstance(tree, (list, tuple)):
-        return [leaf for t in tree for leaf in _leaves(t)]
-    if isinstance(tree, dict):
-        return [leaf for t in tree.values() for leaf in _leaves(t)]
-    return [tree]
-
-
-def _any_symbolic(tree):
-    if isinstance(tree, (list, tuple, dict)):
-        return any(isinstance(leaf, SymbolicTensor) for leaf in _leaves(tree))
-    return isinstance(tree, SymbolicTensor)
-
-
-def _numbers_only(tree):
-    return all(isinstance(leaf, (int, float)) for leaf in _leaves(tree))

@@ -222,7 +222,7 @@ class Softmax(_Elementwise):
 
 
 class PReLU(_Elementwise):
-    """x where positive, alpha * x elsewhere, with a learned alpha per feature (shared along `shared_axes`)."""
+    """x where positive, alpha * x elsewhere; alpha is learned, per feature (shared along `shared_axes`)."""
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from .convolution import Spatial, check_padding, per_axis, window_count
 
 
 class _Pooling(Spatial):
-    """`_pool` over windows of the spatial axes: (batch, *space, channels) -> (batch, *new space, channels)."""
+    """`_pool` over windows of the spatial axes: (batch, *space, channels) -> (batch, *new, channels)."""
 
     _pool = None
 

@@ -133,7 +133,7 @@ class _Augmentation(_Random):
 
 
 class RandomFlip(_Augmentation):
-    """In training, mirrors each image with probability 1/2: "horizontal", "vertical", or both independently."""
+    """In training, mirrors each image with probability 1/2: "horizontal", "vertical", or each of both."""
 
     def __init__(self, mode="horizontal_and_vertical", seed=None, **kwargs):
         super().__init__(seed, **kwargs)

@@ -14,7 +14,7 @@ from .base import Layer
 class _Random(Layer):
     """What layers that draw numbers share: `seed`, and an output of the input's shape.
 
-    seed None: numbers come from the global generator, which `bp.random.seed` sets; else from one of the layer's own.
+    seed None: numbers come from the global generator, which `bp.random.seed` sets; else from the layer's own.
     """
 
     supports_masking = True

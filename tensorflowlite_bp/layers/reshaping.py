@@ -103,7 +103,7 @@ class RepeatVector(Layer):
 
 # ---------------------------------------------------------------- at the borders
 class _Borders(Spatial):
-    """What padding and cropping share: (before, after) per spatial axis, from an int, one per axis, or pairs."""
+    """What padding and cropping share: (before, after) per spatial axis, from an int, ints or pairs."""
 
     casts_integers = False
 
