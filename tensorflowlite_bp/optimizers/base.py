@@ -13,7 +13,7 @@ import numpy as np
 from .. import backend
 from .._naming import auto_name
 from .._registry import Configurable
-from ..autograd.tensor import Tensor
+from ..autograd.tensor import Tensor, to_array
 from ..errors import GradientError, NotBuiltError, ShapeError, message
 from ..layers.variable import Variable
 from . import schedules
@@ -283,15 +283,19 @@ class Optimizer(Configurable):
             variables = self._choose(trainable_variables)
         if len(grads) != len(variables):
             _raise_count(self.name, len(grads), len(variables))
-        raw = []
-        for g, v in zip(grads, variables, strict=True):
-            if g is None:
-                _raise_missing(self.name, grads, variables)
-            data = g.data if isinstance(g, Tensor) else g
-            raw.append(data if data.dtype == v.data.dtype else data.astype(v.data.dtype))
-        if not raw:
+        if not variables:
             return
-        self._advance(raw, variables)
+        raw = [g.data if g.__class__ is Tensor else g for g in grads]
+        for g, v in zip(raw, variables, strict=True):
+            if g.__class__ is not v.data.__class__ or g.dtype is not v.data.dtype:
+                raw = self._conform(grads, variables)
+                break
+        if self._plain:
+            self._clipped_update(raw, variables)
+        else:
+            self._advance(raw, variables)
+        for v in self._constrained:
+            v.assign(v.constraint(v.detach()))
         step = self._iterations.data
         step[...] = step.item() + 1
 
@@ -326,15 +330,19 @@ class Optimizer(Configurable):
         self._constrained = [v for v in chosen if v.constraint is not None]
         return chosen
 
+    def _conform(self, grads, variables):
+        """Gradients as raw arrays of their variables' kind and dtype."""
+        if any(g is None for g in grads):
+            _raise_missing(self.name, grads, variables)
+        return [to_array(g).astype(v.data.dtype, copy=False) for g, v in zip(grads, variables, strict=True)]
+
     def _advance(self, grads, variables):
-        if not self._plain and self.gradient_accumulation_steps:
+        if self.gradient_accumulation_steps:
             grads = self._accumulate(grads)
         if grads is not None:
             self._clipped_update(grads, variables)
         if self.use_ema:
             self._average()
-        for v in self._constrained:
-            v.assign(v.constraint(v.detach()))
 
     def _clipped_update(self, grads, variables):
         scale = self._scale
