@@ -15,13 +15,10 @@ constexpr int64_t kJob = 16384;     // elements per job
 // Rows of more bytes than this are read twice (online softmax); shorter ones stay in L2 between three passes.
 constexpr int64_t kLongBytes = 131072;
 
-inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
-// Several maxima side by side: with one vector of them each step waits for the last (measured: a quarter of the speed).
 // A NaN is either kept or passed over; the sums see it in any case.
 template <class T>
 T max_of(const T* x, int64_t n) {
-    constexpr int64_t kWide = 128 / sizeof(T);
+    constexpr int64_t kWide = kGroup<T>;
     T side[kWide], m = x[0];
     int64_t i = 0;
     for (int64_t j = 0; j < kWide; ++j) side[j] = m;
@@ -320,17 +317,11 @@ void softmax(const T* x, T* out, int64_t rows, int64_t classes, bool log_form) {
 template <class T>
 double dot_of(const T* a, const T* b, int64_t n) {          // b null: the sum of a
     double total = 0;
-    for (int64_t begin = 0; begin < n; begin += kBlock) {
-        const int64_t end = smaller(begin + kBlock, n);
-        T s = 0;
-        if (b) {
-#pragma omp simd reduction(+ : s)
-            for (int64_t i = begin; i < end; ++i) s += a[i] * b[i];
-        } else {
-#pragma omp simd reduction(+ : s)
-            for (int64_t i = begin; i < end; ++i) s += a[i];
-        }
-        total += s;
+    for (int64_t i = 0; i < n; i += kBlock) {
+        const int64_t len = smaller(kBlock, n - i);
+        const T *p = a + i, *q = b ? b + i : nullptr;
+        total += b ? group_sum<T>(len, [=](int64_t k) { return p[k] * q[k]; })
+                   : group_sum<T>(len, [=](int64_t k) { return p[k]; });
     }
     return total;
 }

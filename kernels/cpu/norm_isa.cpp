@@ -15,19 +15,17 @@ namespace tflbp {
 namespace TFLBP_ISA {
 namespace {
 
-inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
 inline int64_t pieces(int64_t n, int64_t chunk) { return (n + chunk - 1) / chunk; }
 
-// How the work is cut. Channels last: rows are glued to a `width` of at least 64 elements (a virtual row), so that three
-// channels fill vectors too; a chunk is `chunk` virtual rows. Channels first: a run of `inner` is cut into pieces of at
-// most `chunk`; the images are cut into groups of `images` when there are few channels.
+// How the work is cut. Channels last: rows are glued to virtual rows of about kWidth elements, so that three channels fill
+// vectors too; a chunk is `chunk` virtual rows. Channels first: the images are cut into groups of `images` when there are
+// few channels.
 struct Cut {
-    int64_t width, chunk, chunks;       // last
-    int64_t glued;                      // rows per virtual row
-    int64_t images, groups;             // first
+    int64_t glued, width, chunk, chunks;    // last: rows per virtual row, its elements, virtual rows per chunk
+    int64_t images, groups;                 // first
 };
-constexpr int64_t kWidth = 64, kChunk = 16384, kRun = 4096, kMinRows = 32;
+constexpr int64_t kWidth = 256, kChunk = 16384, kRun = 4096, kMinRows = 32;
 
 inline Cut cut_of(const NormShape& s) {
     Cut c{};
@@ -35,7 +33,7 @@ inline Cut cut_of(const NormShape& s) {
         c.glued = s.channels < kWidth ? kWidth / s.channels : 1;
         c.width = c.glued * s.channels;
         c.chunk = greater(kMinRows, kChunk / c.width);
-        c.chunks = greater(1, pieces(s.outer / c.glued, c.chunk)) + (s.outer % c.glued ? 1 : 0);
+        c.chunks = pieces(s.outer / c.glued, c.chunk) + (s.outer % c.glued ? 1 : 0);
     } else {
         const int64_t elements = s.outer * s.inner;
         // Few channels and much data: split the images as well, or one core would hold a channel alone.
@@ -66,52 +64,72 @@ struct Moments {
 
 // ---------------------------------------------------------------------------------------------- channels last
 
-// Sums over rows of a (rows, width) block: out[j] = sum_i term(i * width + j); four rows per turn spare loads and stores.
+// body(first column) for groups of kGroup columns; the last group overlaps the one before (a virtual row is never narrower).
 template <class T, class F>
-inline void column_sums(int64_t rows, int64_t width, T* out, const F& term) {
-    for (int64_t j = 0; j < width; ++j) out[j] = 0;
-    int64_t i = 0;
-    for (; i + 4 <= rows; i += 4)
-        for (int64_t j = 0; j < width; ++j) {
-            const int64_t at = i * width + j;
-            out[j] += (term(at, j) + term(at + width, j)) + (term(at + 2 * width, j) + term(at + 3 * width, j));
-        }
-    for (; i < rows; ++i)
-        for (int64_t j = 0; j < width; ++j) out[j] += term(i * width + j, j);
+inline void over_groups(int64_t width, const F& body) {
+    for (int64_t j = 0; j < width; j += kGroup<T>) body(smaller(j, width - kGroup<T>));
 }
 
-struct Chunk {          // virtual rows of one chunk; the last one may be the rest: `rest` real rows, fewer than glued
-    int64_t begin, rows, rest;
-};
-inline Chunk chunk_at(const NormShape& s, const Cut& c, int64_t index) {
-    const int64_t full = s.outer / c.glued, begin = index * c.chunk;
-    if (begin >= full && s.outer % c.glued && index == c.chunks - 1) return {full, 0, s.outer % c.glued};
-    return {begin, greater(0, smaller(c.chunk, full - begin)), 0};
-}
-
-// The mean of a chunk as its distance from the chunk's first row: a large mean would lose digits in float32 (5e-4 at 1e4).
+// Mean and sum of squares about it for each column of a (rows, width) block. The mean is taken as a distance from the first
+// row: a large one would lose digits in float32 (5e-4 at 1e4).
 template <class T>
-void chunk_moments(const T* x, int64_t rows, int64_t width, T* mean, T* m2) {
+void column_moments(const T* x, int64_t rows, int64_t width, double* mean, double* m2) {
+    constexpr int64_t kN = kGroup<T>;
     const T share = T(1) / (T)rows;
-    column_sums(rows, width, mean, [=](int64_t at, int64_t j) { return x[at] - x[j]; });
-    for (int64_t j = 0; j < width; ++j) mean[j] *= share;
-    column_sums(rows, width, m2, [=](int64_t at, int64_t j) {
-        const T d = (x[at] - x[j]) - mean[j];
-        return d * d;
+    over_groups<T>(width, [=](int64_t j0) {
+        T first[kN], m[kN], q[kN];
+        for (int64_t j = 0; j < kN; ++j) first[j] = x[j0 + j], m[j] = q[j] = 0;
+        for (int64_t i = 0; i < rows; ++i)
+            for (int64_t j = 0; j < kN; ++j) m[j] += x[i * width + j0 + j] - first[j];
+        for (int64_t j = 0; j < kN; ++j) m[j] *= share;
+        for (int64_t i = 0; i < rows; ++i)
+            for (int64_t j = 0; j < kN; ++j) {
+                const T d = (x[i * width + j0 + j] - first[j]) - m[j];
+                q[j] += d * d;
+            }
+        for (int64_t j = 0; j < kN; ++j) mean[j0 + j] = (double)first[j] + (double)m[j], m2[j0 + j] = (double)q[j];
     });
 }
 
-// Visits every entry of the chunk partials that belongs to a channel: f(index of the entry, index in x of the entry's first
-// number, numbers in it).
-template <class F>
-inline void each_partial(const NormShape& s, const Cut& c, int64_t channel, const F& f) {
-    for (int64_t k = 0; k < c.chunks; ++k) {
-        const Chunk part = chunk_at(s, c, k);
-        for (int64_t r = 0; r < c.glued; ++r) {
-            const int64_t rows = part.rest ? (r < part.rest ? 1 : 0) : part.rows, j = r * s.channels + channel;
-            if (rows) f(k * c.width + j, part.begin * c.width + j, rows);
-        }
-    }
+// Column sums of g and of g * (x - mean).
+template <class T>
+void column_sums(const T* g, const T* x, const T* mean, int64_t rows, int64_t width, double* sum_g, double* sum_gx) {
+    constexpr int64_t kN = kGroup<T>;
+    over_groups<T>(width, [=](int64_t j0) {
+        T m[kN], p[kN], q[kN];
+        for (int64_t j = 0; j < kN; ++j) m[j] = mean[j0 + j], p[j] = q[j] = 0;
+        for (int64_t i = 0; i < rows; ++i)
+            for (int64_t j = 0; j < kN; ++j) {
+                const int64_t at = i * width + j0 + j;
+                p[j] += g[at];
+                q[j] += g[at] * (x[at] - m[j]);
+            }
+        for (int64_t j = 0; j < kN; ++j) sum_g[j0 + j] = (double)p[j], sum_gx[j0 + j] = (double)q[j];
+    });
+}
+
+// The rows of chunk k: whole virtual rows, or, in the last chunk, the rest: fewer rows than make a virtual one.
+struct Chunk {
+    int64_t at, rows, rest;     // first element, virtual rows, real rows of the rest
+    int64_t count(const Cut& c) const { return rows * c.glued + rest; }     // numbers per channel
+};
+inline Chunk chunk_at(const NormShape& s, const Cut& c, int64_t k) {
+    const int64_t full = s.outer / c.glued, rest = s.outer % c.glued;
+    if (rest && k == c.chunks - 1) return {full * c.width, 0, rest};
+    return {k * c.chunk * c.width, smaller(c.chunk, full - k * c.chunk), 0};
+}
+
+// Runs body(chunk index) over the chunks, then finish(channel) over the channels.
+template <class F, class G>
+void over_chunks(const NormShape& s, const Cut& c, const F& body, const G& finish) {
+    const bool serial = s.outer * s.channels <= kSerialBelow;
+    if (serial)
+        for (int64_t k = 0; k < c.chunks; ++k) body(k);
+    else
+        parallel_for(c.chunks, body);
+    parallel_chunks(s.channels, 64, [&](int64_t begin, int64_t end) {
+        for (int64_t ch = begin; ch < end; ++ch) finish(ch);
+    }, serial || c.chunks * s.channels < 4096 ? s.channels : 64);
 }
 
 // The per-channel constants of the forward: out = (x - mean) * scale + offset. The rounding error of the stored mean goes
@@ -130,7 +148,7 @@ void repeat(T* row, int64_t channels, int64_t glued) {      // fills a virtual r
     for (int64_t i = channels; i < channels * glued; ++i) row[i] = row[i - channels];
 }
 
-// body(first element, elements, first column 0): all rows of x in pieces that start on a virtual row.
+// body(first element, elements): all of x, one virtual row at a time.
 template <class F>
 void over_rows(const NormShape& s, const Cut& c, const F& body) {
     const int64_t rows = pieces(s.outer, c.glued), total = s.outer * s.channels;
@@ -144,37 +162,42 @@ template <class T>
 void forward_last(const NormForward<T>& a) {
     const NormShape& s = a.shape;
     const Cut c = cut_of(s);
-    const int64_t size = c.chunks * c.width, total = s.outer * s.channels;
-    T *part_mean = (T*)a.work, *part_m2 = part_mean + size;
-    T *mean = part_m2 + size, *scale = mean + c.width, *offset = scale + c.width;
-    auto one_chunk = [&](int64_t k) {
-        const Chunk part = chunk_at(s, c, k);
-        T *m = part_mean + k * c.width, *q = part_m2 + k * c.width;
-        const T* x = a.x + part.begin * c.width;
-        if (part.rows) {
-            chunk_moments(x, part.rows, c.width, m, q);
-        } else {
-            for (int64_t j = 0; j < part.rest * s.channels; ++j) m[j] = q[j] = 0;
-        }
-    };
-    if (total <= kSerialBelow)
-        for (int64_t k = 0; k < c.chunks; ++k) one_chunk(k);
-    else
-        parallel_for(c.chunks, one_chunk);
-    parallel_chunks(s.channels, 64, [&](int64_t begin, int64_t end) {
-        for (int64_t ch = begin; ch < end; ++ch) {
+    double *part_mean = (double*)a.work, *part_m2 = part_mean + c.chunks * c.width;
+    T *mean = (T*)(part_m2 + c.chunks * c.width), *scale = mean + c.width, *offset = scale + c.width;
+    over_chunks(
+        s, c,
+        [&](int64_t k) {
+            const Chunk part = chunk_at(s, c, k);
+            const T* x = a.x + part.at;
+            double *m = part_mean + k * c.width, *q = part_m2 + k * c.width;
+            if (part.rows) column_moments(x, part.rows, c.width, m, q);
+            for (int64_t j = 0; j < part.rest * s.channels; ++j) m[j] = (double)x[j], q[j] = 0;
+            // The columns of a channel are as many numbers each: their means average, in order.
+            const int64_t columns = part.rows ? c.glued : part.rest;
+            const double n = part.rows ? (double)part.rows : 1.0;
+            for (int64_t ch = 0; ch < s.channels && columns > 1; ++ch) {
+                double total = 0, spread = 0, squares = 0;
+                for (int64_t r = 0; r < columns; ++r) total += m[r * s.channels + ch] - m[ch];
+                const double shift = total / (double)columns;
+                for (int64_t r = 0; r < columns; ++r) {
+                    const double d = (m[r * s.channels + ch] - m[ch]) - shift;
+                    spread += d * d, squares += q[r * s.channels + ch];
+                }
+                m[ch] += shift, q[ch] = squares + n * spread;
+            }
+        },
+        [&](int64_t ch) {
             Moments all;
-            each_partial(s, c, ch, [&](int64_t at, int64_t first, int64_t rows) {
-                all.merge((double)rows, (double)a.x[first] + (double)part_mean[at], (double)part_m2[at]);
-            });
+            for (int64_t k = 0; k < c.chunks; ++k)
+                all.merge((double)chunk_at(s, c, k).count(c), part_mean[k * c.width + ch], part_m2[k * c.width + ch]);
             finish_channel(a, ch, all, mean + ch, scale + ch, offset + ch);
-        }
-    }, total > kSerialBelow ? 256 : s.channels);
+        });
     repeat(mean, s.channels, c.glued), repeat(scale, s.channels, c.glued), repeat(offset, s.channels, c.glued);
     over_rows(s, c, [&](int64_t at, int64_t n) {
         const T* x = a.x + at;
-        T* out = a.out + at;
-        for (int64_t j = 0; j < n; ++j) out[j] = (x[j] - mean[j]) * scale[j] + offset[j];
+        T* __restrict out = a.out + at;
+        const T *m = mean, *k = scale, *b = offset;
+        for (int64_t j = 0; j < n; ++j) out[j] = (x[j] - m[j]) * k[j] + b[j];
     });
 }
 
@@ -192,38 +215,32 @@ template <class T>
 void backward_last(const NormBackward<T>& a) {
     const NormShape& s = a.shape;
     const Cut c = cut_of(s);
-    const int64_t size = c.chunks * c.width, total = s.outer * s.channels;
-    T *part_g = (T*)a.work, *part_gx = part_g + size;
-    T *mean = part_gx + size, *scale = mean + c.width, *slope = scale + c.width, *offset = slope + c.width;
+    double *part_g = (double*)a.work, *part_gx = part_g + c.chunks * c.width;
+    T *mean = (T*)(part_gx + c.chunks * c.width), *scale = mean + c.width, *slope = scale + c.width, *offset = slope + c.width;
     for (int64_t j = 0; j < s.channels; ++j) mean[j] = a.mean[j];
     repeat(mean, s.channels, c.glued);
-    auto one_chunk = [&](int64_t k) {
-        const Chunk part = chunk_at(s, c, k);
-        T *p = part_g + k * c.width, *q = part_gx + k * c.width;
-        const T *x = a.x + part.begin * c.width, *g = a.g + part.begin * c.width;
-        if (part.rows) {
-            column_sums(part.rows, c.width, p, [=](int64_t at, int64_t) { return g[at]; });
-            column_sums(part.rows, c.width, q, [=](int64_t at, int64_t j) { return g[at] * (x[at] - mean[j]); });
-        } else {
-            for (int64_t j = 0; j < part.rest * s.channels; ++j) p[j] = g[j], q[j] = g[j] * (x[j] - mean[j]);
-        }
-    };
-    if (total <= kSerialBelow)
-        for (int64_t k = 0; k < c.chunks; ++k) one_chunk(k);
-    else
-        parallel_for(c.chunks, one_chunk);
-    parallel_chunks(s.channels, 64, [&](int64_t begin, int64_t end) {
-        for (int64_t ch = begin; ch < end; ++ch) {
+    over_chunks(
+        s, c,
+        [&](int64_t k) {
+            const Chunk part = chunk_at(s, c, k);
+            const T *x = a.x + part.at, *g = a.g + part.at;
+            double *p = part_g + k * c.width, *q = part_gx + k * c.width;
+            if (part.rows) column_sums(g, x, mean, part.rows, c.width, p, q);
+            for (int64_t j = 0; j < part.rest * s.channels; ++j) p[j] = (double)g[j], q[j] = (double)(g[j] * (x[j] - mean[j]));
+            for (int64_t r = 1; r < (part.rows ? c.glued : part.rest); ++r)
+                for (int64_t ch = 0; ch < s.channels; ++ch) p[ch] += p[r * s.channels + ch], q[ch] += q[r * s.channels + ch];
+        },
+        [&](int64_t ch) {
             double sum_g = 0, sum_gx = 0;
-            each_partial(s, c, ch, [&](int64_t at, int64_t, int64_t) { sum_g += (double)part_g[at], sum_gx += (double)part_gx[at]; });
+            for (int64_t k = 0; k < c.chunks; ++k) sum_g += part_g[k * c.width + ch], sum_gx += part_gx[k * c.width + ch];
             finish_backward(a, ch, sum_g, sum_gx, scale + ch, slope + ch, offset + ch);
-        }
-    }, total > kSerialBelow ? 256 : s.channels);
+        });
     repeat(scale, s.channels, c.glued), repeat(slope, s.channels, c.glued), repeat(offset, s.channels, c.glued);
     over_rows(s, c, [&](int64_t at, int64_t n) {
         const T *x = a.x + at, *g = a.g + at;
-        T* dx = a.dx + at;
-        for (int64_t j = 0; j < n; ++j) dx[j] = g[j] * scale[j] + ((x[j] - mean[j]) * slope[j] + offset[j]);
+        T* __restrict dx = a.dx + at;
+        const T *m = mean, *k = scale, *r = slope, *b = offset;
+        for (int64_t j = 0; j < n; ++j) dx[j] = g[j] * k[j] + ((x[j] - m[j]) * r[j] + b[j]);
     });
 }
 
@@ -234,15 +251,11 @@ void run_moments(const T* x, int64_t n, Moments* all) {
     for (int64_t b = 0; b < n; b += kRun) {
         const int64_t len = smaller(kRun, n - b);
         const T *v = x + b, first = v[0];
-        T s = 0, q = 0;
-#pragma omp simd reduction(+ : s)
-        for (int64_t i = 0; i < len; ++i) s += v[i] - first;
-        const T mean = s / (T)len;      // from `first`, as above
-#pragma omp simd reduction(+ : q)
-        for (int64_t i = 0; i < len; ++i) {
+        const T mean = group_sum<T>(len, [=](int64_t i) { return v[i] - first; }) / (T)len;     // from `first`, as above
+        const T q = group_sum<T>(len, [=](int64_t i) {
             const T d = (v[i] - first) - mean;
-            q += d * d;
-        }
+            return d * d;
+        });
         all->merge((double)len, (double)first + (double)mean, (double)q);
     }
 }
@@ -323,13 +336,8 @@ void backward_first(const NormBackward<T>& a) {
                 for (int64_t b = 0; b < s.inner; b += kRun) {
                     const int64_t at = (i * s.channels + ch) * s.inner + b, len = smaller(kRun, s.inner - b);
                     const T *x = a.x + at, *g = a.g + at;
-                    T p = 0, q = 0;
-#pragma omp simd reduction(+ : p, q)
-                    for (int64_t j = 0; j < len; ++j) {
-                        p += g[j];
-                        q += g[j] * (x[j] - m);
-                    }
-                    sum_g += (double)p, sum_gx += (double)q;
+                    sum_g += (double)group_sum<T>(len, [=](int64_t j) { return g[j]; });
+                    sum_gx += (double)group_sum<T>(len, [=](int64_t j) { return g[j] * (x[j] - m); });
                 }
             part[2 * job] = sum_g, part[2 * job + 1] = sum_gx;
         },

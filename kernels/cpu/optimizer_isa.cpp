@@ -55,10 +55,7 @@ void adam(const AdamRule& rule, T* __restrict p, const T* __restrict g, T* __res
 
 template <class T>
 double sum_of_squares(const T* x, int64_t n) {
-    double s = 0;
-#pragma omp simd reduction(+ : s)
-    for (int64_t i = 0; i < n; ++i) s += (double)x[i] * (double)x[i];
-    return s;
+    return group_sum<double>(n, [=](int64_t i) { return (double)x[i] * (double)x[i]; });
 }
 
 }  // namespace
