@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import _protocols, errors, nn
 from ._floatx import floatx, set_floatx
-from .autograd.custom import checkpoint, custom_jvp, custom_vjp
+from .autograd.checkpoint import checkpoint
+from .autograd.custom import custom_jvp, custom_vjp
 from .autograd.modes import enable_grad, no_grad
 from .autograd.tensor import Tensor
 from .autograd.transforms import (

@@ -1,24 +1,27 @@
-"""Functions with rules of the user's own, and functions that are computed twice to save memory.
+"""Functions with rules of the user's own: `custom_vjp`, `custom_jvp`.
 
-Each becomes one node. A function of several results is one node whose cotangent is a `Parts`, with a
+Each call becomes one node. A function of several results is one node whose cotangent is a `Parts`, with a
 projection node per result.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 from .. import backend
+from .._config import config
 from .._typing import Tree
 from ..errors import GradientError, message
 from . import tree
-from .engine import isolate, pull, push
+from .engine import pull
 from .modes import enable_grad, no_grad, recording
-from .node import NodeN, Parts, next_seq
-from .op import Op, graph
+from .node import Leaf, NodeN, Parts
+from .op import Op, Spec, graph, is_float
 from .tensor import Tensor, to_array, wrap
 
 
+# ------------------------------------------------------------------ one node for a Python function
 def _part(F: Any, g: Any, out: Any, x: Any, *, index: int, count: int) -> Parts:
     return Parts([g if k == index else None for k in range(count)])
 
@@ -32,120 +35,141 @@ _PROJECT = Op(
 )
 
 
-class _Function(Op):
-    """An op made at run time from Python functions on Tensors.
+def function_op(name: str) -> Op:
+    """An op whose nodes name their rules: `params["owner"]` has `pull` and `push`, on lists of Tensors (or None).
 
-    `pull_fn(args, gs, needs, params, record)` and `push_fn(args, ts, params)` get and give lists of Tensors
-    (or None).
+    pull(args, gs, needs, params, record) and push(args, ts, params). The op does not hold the owner: a function
+    made in a loop dies with its last node, without the garbage collector.
     """
-
-    __slots__ = ("pull_fn", "push_fn")
-
-    def __init__(self, name: str, pull_fn: Callable, push_fn: Callable) -> None:
-        super().__init__(
-            name,
-            vjp_all=self._vjp,
-            jvp=self._jvp,
-            saves=("x", "y", "z"),
-            forward=lambda _: None,
-            aux=True,
-            register=False,
-        )
-        self.pull_fn, self.push_fn = pull_fn, push_fn
-
-    def _vjp(self, F: Any, g: Any, out: Any, needs: tuple[bool, ...], *args: Any, **params: Any) -> list[Any]:
-        raw = F is not graph
-        gs = [_lift(i) for i in (g.items if isinstance(g, Parts) else [g])]
-        pulled = self.pull_fn([_lift(a) for a in args], gs, needs, params, not raw)
-        return [i.data if raw and i is not None else i for i in pulled]
-
-    def _jvp(self, F: Any, ts: list[Any], out: Any, *args: Any, **params: Any) -> Any:
-        raw = F is not graph
-        moved = [
-            t if t is None or not raw else t.data
-            for t in self.push_fn([_lift(a) for a in args], [_lift(t) for t in ts], params)
-        ]
-        return moved[0] if len(moved) == 1 else Parts(moved)
+    return Op(
+        name,
+        vjp_all=_pull_owner,
+        jvp=_push_owner,
+        saves=("x", "y", "z"),
+        forward=lambda _: None,
+        aux=True,
+        register=False,
+    )
 
 
-def _lift(x: Any) -> Tensor | None:
+def _pull_owner(
+    F: Any, g: Any, out: Any, needs: tuple[bool, ...], *args: Any, owner: Any, **params: Any
+) -> list[Any]:
+    raw = F is not graph
+    gs = [lifted(i) for i in (g.items if isinstance(g, Parts) else [g])]
+    pulled = owner.pull([lifted(a) for a in args], gs, needs, params, not raw)
+    return [i.data if raw and i is not None else i for i in pulled]
+
+
+def _push_owner(F: Any, ts: list[Any], out: Any, *args: Any, owner: Any, **params: Any) -> Any:
+    raw = F is not graph
+    moved = owner.push([lifted(a) for a in args], [lifted(t) for t in ts], params)
+    moved = [t.data if raw and t is not None else t for t in moved]
+    return moved[0] if len(moved) == 1 else Parts(moved)
+
+
+def lifted(x: Any) -> Tensor | None:
     return x if x is None or isinstance(x, Tensor) else wrap(to_array(x))
 
 
-def _attach(op: Op, args: list[Tensor], params: dict[str, Any], outs: list[Tensor], spec: Any) -> Tree:
-    """Results as Tensors at one new node (or at projections of it)."""
+def attach(op: Op, args: list[Any], params: dict[str, Any], outs: list[Tensor]) -> list[Tensor]:
+    """The results as Tensors at one new node (or at projections of it)."""
     values = [wrap(o.data) for o in outs]
-    if recording() and any(a.node is not None for a in args):
+    if values and recording() and any(a.node is not None for a in args):
+        if config.debug:
+            from .debug import instrument
+
+            instrument(op)
         node = NodeN(
             op, tuple(a.node for a in args), tuple(a.data for a in args), params, None, values[0].shape
         )
         if len(values) == 1:
-            values[0].node = node
+            values[0].node = node if is_float(values[0].dtype) else None
         else:
             for k, v in enumerate(values):
-                v.node = NodeN(_PROJECT, (node,), (None,), {"index": k, "count": len(values)}, None, v.shape)
-    return spec.unflatten(values)
+                if is_float(v.dtype):
+                    at = {"index": k, "count": len(values)}
+                    v.node = NodeN(_PROJECT, (node,), (None,), at, None, v.shape)
+    return values
 
 
-def _flatten_args(args: tuple[Any, ...]) -> tuple[list[Tensor], list[bool], Any]:
-    leaves, spec = tree.flatten(args)
-    return [_lift(x) for x in leaves], [isinstance(x, Tensor) for x in leaves], spec  # type: ignore[misc]
+def zeros_of(x: Any) -> Tensor:
+    """Zeros of a Tensor's shape, dtype and device."""
+    return wrap(backend.of(x.data).zeros(x.shape, x.dtype))
+
+
+def _probe(x: Any) -> Tensor:
+    """What a linear map is applied to, to be taken apart."""
+    return wrap(backend.of(x.data).full(x.shape, 0.5, x.dtype), Leaf(x.shape, x.dtype))
 
 
 def _outputs(out: Tree) -> tuple[list[Tensor], Any]:
     leaves, spec = tree.flatten(out)
-    return [_lift(x) for x in leaves], spec  # type: ignore[misc]
+    return [lifted(x) for x in leaves], spec  # type: ignore[misc]
 
 
+def _moves(x: Tensor) -> bool:
+    return bool(backend.of(x.data).any(x.data != 0))
+
+
+# ------------------------------------------------------------------ what both have in common
 class _Custom:
-    """What custom_vjp and custom_jvp share: calling the function as one node."""
+    """Calling a function as one node."""
 
     def __init__(self, f: Callable, nondiff_argnums: tuple[int, ...] = ()) -> None:
         self.f = f
         self.nondiff = tuple(nondiff_argnums)
         functools.update_wrapper(self, f)
-        name = getattr(f, "__name__", "custom")
-        self.op = _Function(name, self._pull, self._push)
+        self.op = function_op(getattr(f, "__name__", "custom"))
 
-    def _split(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[int, Any]]:
-        static = {n: args[n] for n in self.nondiff}
-        return tuple(a for n, a in enumerate(args) if n not in static), static
+    def __call__(self, *args: Any, **kwargs: Any) -> Tree:
+        if kwargs:
+            args = inspect.signature(self.f).bind(*args, **kwargs).args
+        static = {n % len(args): args[n] for n in self.nondiff if -len(args) <= n < len(args)}
+        found, spec = tree.flatten(tuple(a for n, a in enumerate(args) if n not in static))
+        leaves: list[Any] = [lifted(x) for x in found]
+        params: dict[str, Any] = {"owner": self, "spec": spec, "static": static}
+        if not recording() or all(a.node is None for a in leaves):
+            outs, out_spec = _outputs(self._call(self.f, leaves, params))
+            return out_spec.unflatten(outs)
+        with no_grad():
+            out = self._forward([a.detach() for a in leaves], params)
+        outs, params["out_spec"] = _outputs(out)
+        params["outs"] = [Spec(o.data) for o in outs]
+        return params["out_spec"].unflatten(attach(self.op, leaves, params, outs))
 
     def _call(self, function: Callable, leaves: list[Any], params: dict[str, Any]) -> Any:
         """function(*args) with the differentiable leaves put back among the static arguments."""
-        moving = iter(params["spec"].unflatten(leaves))
-        count = len(params["static"]) + len(params["spec"].unflatten(leaves))
-        return function(
-            *[params["static"][n] if n in params["static"] else next(moving) for n in range(count)]
+        moving = params["spec"].unflatten(leaves)
+        rest, static = iter(moving), params["static"]
+        return function(*[static[n] if n in static else next(rest) for n in range(len(static) + len(moving))])
+
+    def _static(self, params: dict[str, Any]) -> list[Any]:
+        return [value for _, value in sorted(params["static"].items())]
+
+    def _forward(self, leaves: list[Any], params: dict[str, Any]) -> Any:
+        return self._call(self.f, leaves, params)
+
+    def _raise_left_graph(self, what: str) -> None:
+        raise GradientError(
+            message(
+                self.op.name,
+                f"{what} cannot be differentiated: its result does not depend on what it was given.",
+                hint="make it of differentiable ops; a kernel on t.data needs a custom rule of its own.",
+            )
         )
 
-    def __call__(self, *args: Any) -> Tree:
-        moving, static = self._split(args)
-        leaves, _, spec = _flatten_args(moving)
-        if not recording() or all(a.node is None for a in leaves):
-            return self.f(*args)
-        params = {"spec": spec, "static": static}
-        with no_grad():
-            outs, out_spec = _outputs(self._call(self.f, [a.detach() for a in leaves], params))
-        params["out_spec"] = out_spec
-        return _attach(self.op, leaves, params, outs, out_spec)
 
-    def _pull(
-        self, args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool
-    ) -> list[Any]:
-        raise NotImplementedError
-
-    def _push(self, args: list[Any], ts: list[Any], params: dict[str, Any]) -> list[Any]:
-        raise NotImplementedError
-
-
+# ------------------------------------------------------------------ reverse mode
 class custom_vjp(_Custom):
     """A function with a backward rule of your own, as `jax.custom_vjp`.
 
     `f.defvjp(fwd, bwd)`: `fwd(*args) -> (out, residuals)`, `bwd(residuals, g) -> one cotangent per argument`
-    (None: zero). All get Tensors; a kernel of your own takes `t.data`. With `nondiff_argnums`, `bwd` gets
-    those arguments first. Higher derivatives differentiate `fwd` and `bwd` in their turn, so they exist
-    where these use differentiable ops.
+    (None: zero). All get Tensors; a kernel of your own takes `t.data`. With `nondiff_argnums`, `bwd` gets those
+    arguments first. What f takes from outside its arguments is a constant to it.
+
+    Higher derivatives and forward mode differentiate `fwd` and `bwd` in their turn, so they exist where these
+    use differentiable ops; where `bwd` leaves the graph they raise GradientError.
 
     >>> import tensorflowlite_bp as bp
     >>> @bp.custom_vjp
@@ -163,33 +187,54 @@ class custom_vjp(_Custom):
         """Set the rules."""
         self.fwd, self.bwd = fwd, bwd
 
-    def __call__(self, *args: Any) -> Tree:
+    def __call__(self, *args: Any, **kwargs: Any) -> Tree:
         if self.fwd is None:
             raise GradientError(
                 message(
                     self.op.name, "this custom_vjp has no rules yet.", hint="call f.defvjp(fwd, bwd) first."
                 )
             )
-        moving, static = self._split(args)
-        leaves, _, spec = _flatten_args(moving)
-        if not recording() or all(a.node is None for a in leaves):
-            return self.f(*args)
-        params: dict[str, Any] = {"spec": spec, "static": static}
-        with no_grad():
-            out, params["residuals"] = self._call(self.fwd, [a.detach() for a in leaves], params)
-        outs, params["out_spec"] = _outputs(out)
-        return _attach(self.op, leaves, params, outs, params["out_spec"])
+        return super().__call__(*args, **kwargs)
 
-    def _pull(
+    def _forward(self, leaves: list[Any], params: dict[str, Any]) -> Any:
+        made = self._call(self.fwd, leaves, params)  # type: ignore[arg-type]
+        if not isinstance(made, tuple) or len(made) != 2:
+            raise GradientError(
+                message(
+                    self.op.name, "fwd must return a pair, (out, residuals).", received=type(made).__name__
+                )
+            )
+        out, params["residuals"] = made
+        return out
+
+    def pull(
         self, args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool
     ) -> list[Any]:
         if record:  # differentiated again: the residuals must be in the graph too
-            result, residuals = self._call(self.fwd, args, params)  # type: ignore[arg-type]
-            values, _ = _outputs(result)
-        else:
-            residuals, values = params["residuals"], None
-        gs = _fill(gs, values, self, args, params)
-        pulled = self.bwd(*params["static"].values(), residuals, params["out_spec"].unflatten(gs))  # type: ignore[misc]
+            params = dict(params)
+            self._forward(args, params)
+        some = next(g for g in gs if g is not None)
+        lib = backend.of(some.data)
+        gs = [
+            wrap(lib.zeros(s.shape, s.dtype)) if g is None else g
+            for g, s in zip(gs, params["outs"], strict=True)
+        ]
+        pulled = self._backward(args, gs, params)
+        if record and all(g.node is None for g in gs) and self._constants(pulled):
+            # nothing says whether these are constants, or came out of a kernel that nothing records: ask once more
+            probes = [wrap(g.data, Leaf(g.shape, g.dtype) if is_float(g.dtype) else None) for g in gs]
+            if self._constants(self._backward(args, probes, params)):
+                self._raise_left_graph("bwd")
+        elif any(g.node is not None for g in gs) and self._constants(pulled):
+            self._raise_left_graph("bwd")
+        return pulled
+
+    def _constants(self, pulled: list[Any]) -> bool:
+        return any(i is not None and i.node is None and _moves(i) for i in pulled)
+
+    def _backward(self, args: list[Any], gs: list[Any], params: dict[str, Any]) -> list[Any]:
+        g = params["out_spec"].unflatten(gs)
+        pulled = self.bwd(*self._static(params), params["residuals"], g)  # type: ignore[misc]
         if not isinstance(pulled, (tuple, list)):
             raise GradientError(
                 message(
@@ -212,70 +257,61 @@ class custom_vjp(_Custom):
             )
         out: list[Any] = []
         for p, i in zip(primals, pulled, strict=True):
-            count = len(tree.flatten(p)[0])
-            leaves = [None] * count if i is None else [_lift(x) for x in tree.flatten(i)[0]]
-            if len(leaves) != count:
+            leaves, form = tree.flatten(p)
+            given, given_form = ([None] * len(leaves), form) if i is None else tree.flatten(i)
+            if given_form != form:
                 raise GradientError(
                     message(
                         self.op.name,
                         "a cotangent must have its argument's form.",
-                        received=f"{len(leaves)} leaves",
+                        received=f"{given_form} for {form}",
                     )
                 )
-            out.extend(leaves)
-        for a, i in zip(args, out, strict=True):
-            if i is not None and i.shape != a.shape:
-                raise GradientError(
-                    message(
-                        self.op.name,
-                        "a cotangent must have its argument's shape.",
-                        received=f"{i.shape} for an argument {a.shape}",
-                    )
-                )
-        return out
+            out.extend(lifted(x) for x in given)
+        return [self._fitting(a, i) for a, i in zip(args, out, strict=True)]
 
-    def _push(self, args: list[Any], ts: list[Any], params: dict[str, Any]) -> list[Any]:
-        """Forward mode through a vjp rule: bwd is linear in g, its transpose applied to the tangents is J
-        t.
-        """
+    def _fitting(self, a: Tensor, i: Tensor | None) -> Tensor | None:
+        if i is None or not is_float(a.dtype):
+            return None
+        if i.shape != a.shape:
+            raise GradientError(
+                message(
+                    self.op.name,
+                    "a cotangent must have its argument's shape.",
+                    received=f"{i.shape} for an argument {a.shape}",
+                )
+            )
+        return i if i.dtype == a.dtype else graph.astype(i, a.dtype)
+
+    def push(self, args: list[Any], ts: list[Any], params: dict[str, Any]) -> list[Any]:
+        """Forward mode through a vjp rule: bwd is linear in g, its transpose applied to the tangents is J t."""
         needs = tuple([t is not None for t in ts])
-        outs, _ = _outputs(self._call(self.f, [a.detach() for a in args], params))
+        some = next(t for t in ts if t is not None)
+        lib = backend.of(some.data)
+        zeros = [wrap(lib.zeros(s.shape, s.dtype)) for s in params["outs"]]
         with enable_grad():
-            zeros = [wrap(backend.of(o.data).zeros(o.shape, o.dtype)) for o in outs]
-            for z in zeros:
-                z.requires_grad = True
-            pulled = self._pull(args, list(zeros), needs, params, any(a.node is not None for a in args))
+            # where a linear map is taken apart does not matter, but at 0 a lost dependence would not show
+            gs = [_probe(z) if is_float(z.dtype) else z for z in zeros]
+            pulled = self.pull(args, gs, needs, params, any(a.node is not None for a in args))
         pairs = [
-            (i, t)
-            for i, t in zip(pulled, ts, strict=True)
-            if i is not None and t is not None and i.node is not None
+            (i, t) for i, t in zip(pulled, ts, strict=True) if i is not None and t is not None and i.node
         ]
         if not pairs:
-            return [wrap(z.data) for z in zeros]
-        moved = pull([i.node for i, _ in pairs], [t for _, t in pairs], [z.node for z in zeros])
-        return [wrap(z.data) if m is None else m for m, z in zip(moved, zeros, strict=True)]
+            return zeros
+        targets = [g.node for g in gs if g.node is not None]
+        moved = iter(pull([i.node for i, _ in pairs], [t for _, t in pairs], targets))
+        found = [next(moved) if g.node is not None else None for g in gs]
+        if all(m is None for m in found) and any(_moves(i) for i, _ in pairs):
+            self._raise_left_graph("bwd")
+        return [z if m is None else m for m, z in zip(found, zeros, strict=True)]
 
 
-def _fill(
-    gs: list[Any], values: list[Any] | None, custom: _Custom, args: list[Any], params: dict[str, Any]
-) -> list[Any]:
-    """Zeros for results that nothing used."""
-    if all(g is not None for g in gs):
-        return gs
-    if values is None:
-        with no_grad():
-            values, _ = _outputs(custom._call(custom.f, [a.detach() for a in args], params))
-    return [
-        wrap(backend.of(v.data).zeros(v.shape, v.dtype)) if g is None else g
-        for g, v in zip(gs, values, strict=True)
-    ]
-
-
+# ------------------------------------------------------------------ forward mode
 class custom_jvp(_Custom):
     """A function with a forward rule of your own, as `jax.custom_jvp`; reverse mode is its transpose.
 
-    `f.defjvp(rule)`: `rule(primals, tangents) -> (out, tangent_out)`, linear in the tangents, in
-    differentiable ops.
+    `f.defjvp(rule)`: `rule(primals, tangents) -> (out, tangent_out)`, linear in the tangents, in differentiable
+    ops. With `nondiff_argnums`, the rule gets those arguments first.
 
     >>> import tensorflowlite_bp as bp
     >>> @bp.custom_jvp
@@ -292,151 +328,58 @@ class custom_jvp(_Custom):
         """Set the rule."""
         self.rule = rule
 
-    def __call__(self, *args: Any) -> Tree:
+    def __call__(self, *args: Any, **kwargs: Any) -> Tree:
         if self.rule is None:
             raise GradientError(
                 message(self.op.name, "this custom_jvp has no rule yet.", hint="call f.defjvp(rule) first.")
             )
-        return super().__call__(*args)
+        return super().__call__(*args, **kwargs)
 
-    def _tangents(self, args: list[Any], ts: list[Any], params: dict[str, Any]) -> list[Any]:
-        primals = params["spec"].unflatten(args)
-        filled = [
-            wrap(backend.of(a.data).zeros(a.shape, a.dtype)) if t is None else t
-            for a, t in zip(args, ts, strict=True)
+    def push(self, args: list[Any], ts: list[Any], params: dict[str, Any]) -> list[Any]:
+        primals = tuple(params["spec"].unflatten(args))
+        tangents = params["spec"].unflatten(
+            [zeros_of(a) if t is None else t for a, t in zip(args, ts, strict=True)]
+        )
+        made = self.rule(*self._static(params), primals, tuple(tangents))  # type: ignore[misc]
+        if not isinstance(made, tuple) or len(made) != 2:
+            raise GradientError(
+                message(
+                    self.op.name, "the rule must return a pair, (out, tangent).", received=type(made).__name__
+                )
+            )
+        leaves, form = tree.flatten(made[1])
+        moved: list[Any] = [lifted(t) for t in leaves]
+        shapes = [tuple(s.shape) for s in params["outs"]]
+        if form != params["out_spec"] or [m.shape for m in moved] != shapes:
+            raise GradientError(
+                message(
+                    self.op.name,
+                    f"a tangent must have its value's form and shape, {params['out_spec']} of {shapes}.",
+                    received=f"{form} of {[m.shape for m in moved]}",
+                )
+            )
+        return [
+            m if m.dtype == s.dtype or not is_float(s.dtype) else graph.astype(m, s.dtype)
+            for m, s in zip(moved, params["outs"], strict=True)
         ]
-        _, moved = self.rule(tuple(primals), tuple(params["spec"].unflatten(filled)))  # type: ignore[misc]
-        return _outputs(moved)[0]
 
-    def _push(self, args: list[Any], ts: list[Any], params: dict[str, Any]) -> list[Any]:
-        return self._tangents(args, ts, params)
-
-    def _pull(
+    def pull(
         self, args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool
     ) -> list[Any]:
         with enable_grad():
-            zeros: list[Any] = []
-            for a, need in zip(args, needs, strict=True):
-                z = wrap(backend.of(a.data).zeros(a.shape, a.dtype))
-                z.requires_grad = need
-                zeros.append(z)
-            moved = self._tangents(args, zeros, params)
+            # the rule is linear, so it may be taken apart anywhere; at 0 a lost dependence would not show
+            ts = [_probe(a) if need else None for a, need in zip(args, needs, strict=True)]
+            moved = self.push(args, ts, params)
         pairs = [(m, g) for m, g in zip(moved, gs, strict=True) if g is not None and m.node is not None]
-        targets = [z.node for z in zeros if z.node is not None]
-        grads = iter(
+        targets = [t.node for t in ts if t is not None]
+        found = (
             pull([m.node for m, _ in pairs], [g for _, g in pairs], targets, create_graph=record)
             if pairs
             else [None] * len(targets)
         )
+        if all(i is None for i in found) and any(
+            g is not None and _moves(m) for m, g in zip(moved, gs, strict=True)
+        ):
+            self._raise_left_graph("the rule")
+        grads = iter(found)
         return [next(grads) if need else None for need in needs]
-
-
-# ------------------------------------------------------------------ memory for time
-snapshots: list[
-    tuple[Callable[[], Any], Callable[[Any], Any]]
-] = []  # (get, set) of state a second run must see again: generators
-
-
-def checkpoint(f: Callable) -> Callable:
-    """Run f without keeping its intermediate arrays; backward computes them a second time. Random ops draw
-    the same numbers again.
-
-    Tensors that f uses from outside (a model's weights) get their gradients too.
-
-    >>> import tensorflowlite_bp as bp
-    >>> bp.grad(bp.checkpoint(lambda x: bp.exp(bp.sin(x))))(0.0)
-    np.float64(1.0)
-    """
-
-    @functools.wraps(f)
-    def run(*args: Any, **kwargs: Any) -> Tree:
-        leaves, tensors, spec = _flatten_args(args)
-        if not recording():
-            return f(*args, **kwargs)
-        before = [get() for get, _ in snapshots]
-        inner = [isolate(a) if a.node is not None else a for a in leaves]
-        start = next_seq()
-        outs, out_spec = _outputs(f(*_put_back(inner, tensors, spec), **kwargs))
-        outside = _outside([o.node for o in outs], {a.node for a in inner}, start)
-        captured: list[Any] = [_StandIn(n) for n in outside]
-        params = {
-            "spec": spec,
-            "tensors": tensors,
-            "count": len(leaves),
-            "kwargs": kwargs,
-            "state": before,
-            "nodes": outside,
-        }
-        return _attach(op, leaves + captured, params, outs, out_spec)
-
-    def again(args: list[Any], wanted: Sequence[bool], params: dict[str, Any]) -> tuple[list[Any], list[Any]]:
-        now = [get() for get, _ in snapshots]
-        for (_, put), state in zip(snapshots, params["state"], strict=True):
-            put(state)
-        try:
-            with enable_grad():
-                inner = [
-                    isolate(a) if want else a
-                    for a, want in zip(args[: params["count"]], wanted, strict=False)
-                ]
-                outs, _ = _outputs(
-                    f(*_put_back(inner, params["tensors"], params["spec"]), **params["kwargs"])
-                )
-        finally:
-            for (_, put), state in zip(snapshots, now, strict=True):
-                put(state)
-        return [a.node for a in inner] + params["nodes"], outs
-
-    def pull_again(
-        args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool
-    ) -> list[Any]:
-        sources, outs = again(args, needs, params)
-        pairs = [(o, g) for o, g in zip(outs, gs, strict=True) if g is not None and o.node is not None]
-        targets = [s for s, need in zip(sources, needs, strict=True) if need]
-        grads = iter(pull([o.node for o, _ in pairs], [g for _, g in pairs], targets, create_graph=record))
-        return [next(grads) if need else None for need in needs]
-
-    def push_again(args: list[Any], ts: list[Any], params: dict[str, Any]) -> list[Any]:
-        sources, outs = again(args, [t is not None for t in ts], params)
-        moving = [(s, t) for s, t in zip(sources, ts, strict=True) if t is not None]
-        moved = push([o.node for o in outs], [s for s, _ in moving], [t for _, t in moving])
-        return [
-            wrap(backend.of(o.data).zeros(o.shape, o.dtype)) if m is None else m
-            for m, o in zip(moved, outs, strict=True)
-        ]
-
-    op = _Function("checkpoint", pull_again, push_again)
-    return run
-
-
-def _put_back(leaves: list[Any], tensors: list[bool], spec: Any) -> Any:
-    """The arguments as they came; arrays that carry no gradient stay raw."""
-    return spec.unflatten(
-        [a if t or a.node is not None else a.data for a, t in zip(leaves, tensors, strict=True)]
-    )
-
-
-def _outside(roots: list[Any], own: set[Any], start: int) -> list[Any]:
-    """Nodes older than `start` that this graph hangs on: the tensors the function took from outside."""
-    found: dict[Any, None] = {}
-    stack, seen = [n for n in roots if n is not None], set()
-    while stack:
-        n = stack.pop()
-        if n in seen or n in own:
-            continue
-        seen.add(n)
-        if n.seq < start or not n.parents:
-            found[n] = None
-        else:
-            stack.extend(p for p in n.parents if p is not None)
-    return list(found)
-
-
-class _StandIn:
-    """A captured node in the place of an argument: only its position in the graph matters."""
-
-    __slots__ = ("data", "node")
-
-    def __init__(self, node: Any) -> None:
-        self.node = node
-        self.data = None

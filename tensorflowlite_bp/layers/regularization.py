@@ -1,11 +1,8 @@
 """Layers that disturb in training only: Dropout and its relatives, noise; and a penalty on activity."""
 
-import weakref
-
 import numpy as np
 
 from .. import nn, ops, regularizers
-from ..autograd import custom
 from ..errors import message
 from ..ops import random
 from .base import Layer
@@ -23,26 +20,9 @@ class _Random(Layer):
         super().__init__(**kwargs)
         self.seed = seed
         self.generator = random.default_generator() if seed is None else random.Generator(seed)
-        if seed is not None:
-            _seeded.add(self)
 
     def compute_output_shape(self, input_shape):
         return input_shape
-
-
-_seeded: weakref.WeakSet = weakref.WeakSet()  # layers with a generator of their own
-
-
-def _states():
-    return [(layer.generator, layer.generator.state) for layer in _seeded]
-
-
-def _restore(states):
-    for generator, state in states:
-        generator.state = state
-
-
-custom.snapshots.append((_states, _restore))  # a checkpointed part draws the same numbers when it runs again
 
 
 def _check_rate(layer, rate):

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import backend
 from .._typing import Array, Shape
-from ..autograd import custom
+from ..autograd.checkpoint import draws
 
 _LOCK = threading.Lock()  # drawing moves the counter: two threads must not get the same block
 
@@ -50,10 +50,15 @@ class Generator:
 
     def bits(self, n: int) -> Array:
         """n independent uint32 words."""
-        with _LOCK:
-            start = self.offset
-            self.offset += -(-n // 4)
-        return backend.current().philox(n, seed=self.seed, offset=start)
+        tape = draws.get()  # of a checkpointed function: a second run draws what the first one drew
+        place = None if tape is None else tape.place()
+        if place is None:
+            with _LOCK:
+                place = self.seed, self.offset
+                self.offset += -(-n // 4)
+        if tape is not None:
+            tape.past.append(place)
+        return backend.current().philox(n, seed=place[0], offset=place[1])
 
     def spawn(self) -> "Generator":
         """A generator with a seed drawn from this one."""
@@ -146,8 +151,3 @@ def spawn() -> Generator:
     return _default.spawn()
 
 
-def _restore(state: tuple[int, int]) -> None:
-    _default.state = state
-
-
-custom.snapshots.append((lambda: _default.state, _restore))
