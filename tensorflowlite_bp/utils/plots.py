@@ -47,24 +47,26 @@ def save_curves(path, histories, metrics=("loss", "accuracy"), title=None):
 
 
 def save_grid(path, images, captions, title=None, columns=8):
-    """Grey images (n, height, width) in a grid with a caption under each, as a PNG. None are fine: the file
+    """Grey images (n, height, width) in a framed grid, a caption above each, as a PNG. No images are fine: it
     says so.
     """
     count = len(images)
-    columns = max(1, min(columns, count))
     rows = max(1, math.ceil(count / columns))
-    figure = _figure(max(1.35 * columns, 4.2), 1.75 * rows + (0.6 if title else 0.1))
+    columns = max(1, math.ceil(count / rows))  # rows of equal length, where that can be
+    figure = _figure(max(1.6 * columns, 4.2), 2.0 * rows + (0.5 if title else 0.1))
     cells = figure.subplots(rows, columns, squeeze=False).ravel()
-    for cell in cells:
+    for cell in cells[count:]:
         cell.set_axis_off()
     for cell, image, caption in zip(cells, images, captions, strict=False):
         image = np.asarray(image)
         cell.imshow(image, cmap="gray_r", interpolation="nearest", vmin=0, vmax=max(float(image.max()), 1e-9))
-        cell.set_title(caption, fontsize=8, y=-0.02, verticalalignment="top")
+        cell.set_title(caption, fontsize=8.5)
+        cell.set(xticks=[], yticks=[])
+        cell.spines[:].set_color("#bbbbbb")
     if not count:
         cells[0].text(0.5, 0.5, "none", ha="center", va="center")
     if title:
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(title, fontsize=11)
     return _save(figure, path)
 
 
