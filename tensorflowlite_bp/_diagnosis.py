@@ -1,0 +1,109 @@
+"""What is running here: versions, backend, kernels, memory, environment; what is missing, how to get it."""
+
+import importlib.metadata
+import os
+import platform
+import sys
+from typing import Any
+
+import numpy as np
+
+from . import __version__, backend
+from ._config import config
+from .backend import native as kernels
+from .errors import DeviceError
+
+
+def show_config() -> dict[str, Any]:
+    """Print what is in use, and why what is missing is missing; gives the same as a dict of sections.
+
+    >>> sections = show_config()  # doctest: +ELLIPSIS
+    tensorflowlite_bp ...
+    >>> sections["backend"]["in use"]
+    'numpy'
+    """
+    sections = {
+        "versions": _versions(),
+        "backend": _backend(),
+        "kernels": _kernels(),
+        "memory": memory_stats(),
+        "environment": _environment(),
+    }
+    print(f"tensorflowlite_bp {__version__}")
+    for title, entries in sections.items():
+        print(f"\n{title}")
+        width = max(map(len, entries), default=0)
+        for key, value in entries.items():
+            print(f"  {key:<{width}}  {value}")
+        if not entries:
+            print("  (the compiled kernels keep these figures)")
+    return sections
+
+
+def memory_stats() -> dict[str, int | bool]:
+    """The caching allocator of the CPU in bytes and counts; empty without the compiled kernels.
+
+    cached_bytes: freed memory kept for reuse. live_bytes: handed out now. peak_bytes: the most so far.
+    """
+    return {} if kernels.native is None else dict(kernels.native.allocator_stats())
+
+
+def _versions() -> dict[str, str]:
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[index,call-overload]
+    found = {
+        "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        "numpy": f"{np.__version__}, BLAS {blas.get('name', 'unknown')} {blas.get('version', '')}".rstrip(),
+    }
+    for name in ("optree", "safetensors", "ml_dtypes", "rich"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "missing: pip install " + name
+    return found
+
+
+def _backend() -> dict[str, str]:
+    try:
+        found = {"in use": backend.current().name}
+    except DeviceError:
+        found = {"in use": f"none: TFLBP_BACKEND={config.backend} was asked for"}
+    unusable = backend._cupy_unusable()
+    if unusable is None:
+        found["cupy"] = "usable"
+    else:
+        cause, fix = unusable
+        found["cupy"] = f"not usable: {cause}"
+        found["to use it"] = fix
+    return found
+
+
+def _kernels() -> dict[str, str | int]:
+    native = kernels.native
+    if native is None:
+        return {
+            "compiled": f"no: {kernels.why_not}",
+            "to have them": "install a C++17 compiler (Debian: apt install g++) and reinstall this package",
+        }
+    info = native.build_info()
+    return {
+        "compiled": f"yes, {info['version']}, compiler {info['compiler']}",
+        "instruction set": f"{native.isa()} (of {', '.join(native.isas())})",
+        "threads": f"{native.get_num_threads()} (processors: {_processors()})",
+        "flags": info["flags"],
+        "file": os.path.basename(native.__file__ or sys.executable),
+    }
+
+
+def _environment() -> dict[str, str]:
+    """The settings in force, under the names of the variables that change them."""
+    return {
+        "TFLBP_BACKEND": config.backend,
+        "TFLBP_KERNELS": config.kernels,
+        "TFLBP_ALLOC": config.alloc,
+        "TFLBP_DEBUG": ",".join(sorted(config.debug)) or "off",
+        "TFLBP_NUM_THREADS": str(config.num_threads or "one per processor"),
+    }
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
