@@ -101,7 +101,7 @@ def mean_squared_logarithmic_error(y_true, y_pred):
 
 @_row_mean
 def huber(y_true, y_pred, delta=1.0):
-    """Mean over the last axis of e**2 / 2 where |e| <= delta, delta * (|e| - delta / 2) beyond (Huber 1964)."""
+    """Mean over the last axis of e**2 / 2 up to |e| = delta, delta * (|e| - delta / 2) beyond (Huber)."""
     error = y_pred - y_true
     size = ops.abs(error)
     return ops.where(size <= delta, 0.5 * ops.square(error), delta * size - 0.5 * delta**2)

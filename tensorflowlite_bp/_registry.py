@@ -30,7 +30,7 @@ class Configurable:
         return self
 
     def get_config(self) -> dict:
-        """The constructor's arguments, with the values they have now, as strings, numbers, lists and dicts."""
+        """The constructor's arguments with the values they have now, as strings, numbers, lists and dicts."""
         args, kwargs = self._init
         bound = _signature(type(self)).bind(None, *args, **kwargs)
         bound.apply_defaults()
@@ -64,7 +64,7 @@ def _signature(cls):
 
 
 def serialize(value):
-    """A value of a config in JSON's terms (tuples stay tuples). Raises TypeError for what has no such form."""
+    """A value in JSON's terms (tuples stay tuples). Raises TypeError for what has no such form."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):

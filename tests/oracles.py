@@ -36,14 +36,14 @@ def array(x):
 
 
 def keras_call(layer, inputs, weights=(), *, cotangent=None, **kwargs):
-    """A Keras layer's output for given weights, and with a cotangent the gradients for [inputs, *trainable weights]."""
+    """A Keras layer's output for given weights, and with a cotangent the gradients of inputs and weights."""
     t = torch()
     given = inputs if isinstance(inputs, list) else [inputs]
     xs = [t.tensor(x, requires_grad=cotangent is not None and x.dtype.kind == "f") for x in given]
     with quiet():
         layer.build([x.shape for x in given] if isinstance(inputs, list) else given[0].shape)
         if len(weights):
-            layer.set_weights([w for w in weights])
+            layer.set_weights(list(weights))
         out = layer(xs if isinstance(inputs, list) else xs[0], **kwargs)
         if cotangent is None:
             return array(out)

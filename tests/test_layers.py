@@ -593,7 +593,7 @@ def test_other_errors():
         layers.Add()(ones(2))
     with pytest.raises(ValueError, match="two inputs"):
         layers.Subtract()([ones(2)] * 3)
-    with pytest.raises(ValueError, match="indices from 0 to 4.*\n.*index 5"):
+    with pytest.raises(ValueError, match=r"indices from 0 to 4.*\n.*index 5"):
         layers.Embedding(5, 2)(np.array([0, 5]))
     with pytest.raises(NotBuiltError, match="adapt"):
         layers.Normalization()(ones(2, 2))

@@ -76,7 +76,7 @@ def test_value_and_gradient_as_keras(name, options, data, weight):
     if options.get("axis") == 0 and w is not None:
         pytest.skip("one loss per column: weights per sample do not apply")
     if data is SEQUENCE and w is not None and (w.ndim == 1 or "ignore_class" in options):
-        pytest.skip("Keras takes weights (n,) for losses (n, time) only as columns, and not with ignore_class")
+        pytest.skip("Keras takes weights for losses (n, time) only as columns, and not with ignore_class")
     for reduction in REDUCTIONS:
         mine = getattr(losses, name)(reduction=reduction, **options)
         theirs = getattr(keras().losses, name)(reduction=reduction, **options)

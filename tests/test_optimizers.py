@@ -142,7 +142,7 @@ def test_schedule_as_keras(name):
 def test_schedules_as_keras(name, options):
     mine = getattr(schedules, name)(**options)
     other = getattr(keras().optimizers.schedules, name)(**options)
-    # float32 places a restart a step late where it falls on a whole number: those steps are compared by neighbours
+    # float32 places a restart a step late where it falls on a whole number: those steps are left out
     restarts = {5, 15, 35} if name == "CosineDecayRestarts" else set()
     for step in range(40):
         if step not in restarts:

@@ -31,11 +31,19 @@ def no_initializers():
 class Tracked(Configurable):
     """What owns weights: Variables made by `add_weight` or assigned to attributes, and those of sublayers."""
 
+    name: str
+    dtype: str
+    built: bool
+    _ready: bool  # whether a call may take the short way
+    _own: list[Variable]  # of this layer, in the order they were made
+    _children: dict  # attribute name -> layer, or a container that may hold some
+    _trainable: bool
+
     def _begin_tracking(self, trainable):
         put = super().__setattr__
         put("_ready", False)
-        put("_own", [])  # Variables of this layer, in the order they were made
-        put("_children", {})  # attribute name -> layer, or a container that may hold some
+        put("_own", [])
+        put("_children", {})
         put("_trainable", bool(trainable))
 
     def add_weight(

@@ -155,7 +155,7 @@ class Optimizer(Configurable):
 
     @property
     def iterations(self):
-        """How many updates have been made: a 0-d integer Variable (int() works), or an int when accumulating."""
+        """How many updates were made: a 0-d integer Variable (int() works), or an int when accumulating."""
         if self.gradient_accumulation_steps:
             return self._iterations.data.item() // self.gradient_accumulation_steps
         return self._iterations
@@ -369,7 +369,7 @@ class Optimizer(Configurable):
         return g if norm <= self.clipnorm else g * g.dtype.type(self.clipnorm / norm)
 
     def _update(self, params, grads, lr, weight_decay, scale):
-        """Change params in place. By default decay and scaling are done here and `_update_one` does the rest."""
+        """Change params in place. By default decay and scaling are done here, the rest by `_update_one`."""
         states = [self._raw(name) for name in self._state if name not in ("average", "gradient_accumulator")]
         self._begin()
         for p, g, *own in zip(params, grads, *states, strict=True):

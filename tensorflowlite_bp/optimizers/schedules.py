@@ -11,7 +11,7 @@ _registry = Registry("learning rate schedule")
 
 
 class LearningRateSchedule(Configurable):
-    """Base class. Subclasses define `__call__(step)`: the learning rate, a float, at a step counted from 0."""
+    """Base class. Subclasses define `__call__(step)`: the learning rate at a step counted from 0."""
 
     def __call__(self, step):
         raise NotImplementedError(f"{type(self).__name__} must define __call__(step)")
