@@ -16,19 +16,10 @@ from . import _protocols, errors, nn
 from ._floatx import floatx, set_floatx
 from .autograd.checkpoint import checkpoint
 from .autograd.custom import custom_jvp, custom_vjp
+from .autograd.jacobians import hessian, hvp, jacobian
 from .autograd.modes import enable_grad, no_grad
 from .autograd.tensor import Tensor
-from .autograd.transforms import (
-    elementwise_grad,
-    grad,
-    hessian,
-    hvp,
-    jacobian,
-    jvp,
-    stop_gradient,
-    value_and_grad,
-    vjp,
-)  # fmt: skip
+from .autograd.transforms import elementwise_grad, grad, jvp, stop_gradient, value_and_grad, vjp  # fmt: skip
 from .backend import set_backend
 from .errors import DeviceError, DTypeError, GradientError, NumericsError, SavingError, ShapeError, TFLBPError
 from .ops import random

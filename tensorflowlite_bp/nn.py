@@ -1,31 +1,21 @@
 """Functional neural operations: activations, linear layers, convolution, pooling, normalisation, losses.
+
 Channels last.
 """
 
-from .ops.conv import avg_pool, conv, conv_transpose, max_pool
-from .ops.elementwise import tanh
-from .ops.losses import sigmoid_cross_entropy, softmax_cross_entropy
-from .ops.nn import (
-    batch_norm,
+from .ops.activations import (
     celu,
-    dropout,
     elu,
-    embedding,
     gelu,
     glu,
-    group_norm,
     hard_sigmoid,
     hard_silu,
-    layer_norm,
     leaky_relu,
-    linear,
     log_sigmoid,
     log_softmax,
     mish,
-    one_hot,
     relu,
     relu6,
-    rms_norm,
     selu,
     sigmoid,
     silu,
@@ -33,6 +23,10 @@ from .ops.nn import (
     softplus,
     softsign,
 )  # fmt: skip
+from .ops.conv import avg_pool, conv, conv_transpose, max_pool
+from .ops.elementwise import tanh
+from .ops.losses import sigmoid_cross_entropy, softmax_cross_entropy
+from .ops.nn import batch_norm, dropout, embedding, group_norm, layer_norm, linear, one_hot, rms_norm
 from .ops.reductions import logsumexp
 
 swish = silu

@@ -13,10 +13,15 @@ from ..errors import DTypeError, GradientError, message
 from .node import Leaf
 from .op import graph, is_float
 
+if TYPE_CHECKING:
+    from .signatures import TensorMethods
+else:
+    TensorMethods = object
+
 new = object.__new__
 
 
-class Tensor:
+class Tensor(TensorMethods):
     """An array with NumPy's semantics that can record what is done to it.
 
     Make one with `bp.tensor` or `bp.asarray`. `data` is the raw array (NumPy's or CuPy's), `node` its place

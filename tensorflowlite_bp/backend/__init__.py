@@ -5,6 +5,7 @@ array's type.
 paths. `current()` is only where *new* tensors go: `TFLBP_BACKEND`, or the last `set_backend`.
 """
 
+import importlib
 from types import ModuleType
 from typing import Any
 
@@ -19,9 +20,7 @@ __all__ = ["Backend", "available", "by_type", "current", "of", "set_backend"]
 
 
 def _load_cupy() -> ModuleType:
-    from . import cupy_backend  # CuPy is imported only by whoever asks for it
-
-    return cupy_backend
+    return importlib.import_module(".cupy_backend", __name__)  # imported only by whoever asks for CuPy
 
 
 class _ByType(dict[type, Any]):
@@ -91,7 +90,7 @@ def available(name: str) -> bool:
 def _cupy_unusable() -> tuple[str, str] | None:
     """Why CuPy cannot run here, and what to do; None when it can."""
     try:
-        import cupy
+        cupy = importlib.import_module("cupy")
     except ImportError as error:
         return (
             f"CuPy is not installed ({error}).",
@@ -100,7 +99,8 @@ def _cupy_unusable() -> tuple[str, str] | None:
         )
     if not cupy.is_available():
         return (
-            "CuPy is installed, but no CUDA device is usable (no NVIDIA driver, no GPU, or a driver older than CuPy's CUDA).",
+            "CuPy is installed, but no CUDA device is usable "
+            "(no NVIDIA driver, no GPU, or a driver older than CuPy's CUDA).",
             "run nvidia-smi to check the driver, or set TFLBP_BACKEND=numpy to run on the CPU.",
         )
     try:

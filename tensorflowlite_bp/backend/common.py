@@ -51,7 +51,7 @@ def add_at_rows(xp: Any, out: Array, index: Any, x: Array) -> None:
     For one integer array on the first axis (an embedding's gradient), rows are sorted and summed by segments:
     add.at walks element by element, 10 times slower.
     """
-    rows = index[0] if type(index) is tuple and len(index) == 1 else index
+    rows: Any = index[0] if type(index) is tuple and len(index) == 1 else index
     if (
         isinstance(rows, xp.ndarray)
         and rows.dtype.kind in "iu"
@@ -222,7 +222,7 @@ def batch_norm_backward(
     return dx.astype(x.dtype, copy=False), dw.astype(x.dtype, copy=False), db.astype(x.dtype, copy=False)
 
 
-# ------------------------------------------------------------------ optimiser steps (Keras 3's formulas, in place)
+# ------------------------------------------------------------- optimiser steps (Keras 3's formulas, in place)
 def sgd_step(xp, params, grads, velocities, lr, momentum, nesterov, weight_decay, scale) -> None:
     for i, (p, g) in enumerate(zip(params, grads, strict=True)):
         step = g * p.dtype.type(lr * scale)
@@ -309,16 +309,17 @@ _ERF_A = (
 )
 _ERF_B = (2.36012909523441209e01, 2.44024637934444173e02, 1.28261652607737228e03, 2.84423683343917062e03)
 _ERF_C = (
-    5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e01, 2.98635138197400131e02, 8.81952221241769090e02,
-    1.71204761263407058e03, 2.05107837782607147e03, 1.23033935479799725e03, 2.15311535474403846e-8,
+    5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e01, 2.98635138197400131e02,
+    8.81952221241769090e02, 1.71204761263407058e03, 2.05107837782607147e03, 1.23033935479799725e03,
+    2.15311535474403846e-8,
 )  # fmt: skip
 _ERF_D = (
-    1.57449261107098347e01, 1.17693950891312499e02, 5.37181101862009858e02, 1.62138957456669019e03, 3.29079923573345963e03,
-    4.36261909014324716e03, 3.43936767414372164e03, 1.23033935480374942e03,
+    1.57449261107098347e01, 1.17693950891312499e02, 5.37181101862009858e02, 1.62138957456669019e03,
+    3.29079923573345963e03, 4.36261909014324716e03, 3.43936767414372164e03, 1.23033935480374942e03,
 )  # fmt: skip
 _ERF_P = (
-    3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1, 1.60837851487422766e-2, 6.58749161529837803e-4,
-    1.63153871373020978e-2,
+    3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1, 1.60837851487422766e-2,
+    6.58749161529837803e-4, 1.63153871373020978e-2,
 )  # fmt: skip
 _ERF_Q = (
     2.56852019228982242e00,

@@ -4,20 +4,121 @@ from typing import Any
 
 import numpy as np
 from numpy import (
-    absolute, add, all, any, arange, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, argmax,
-    argmin, argsort, asarray, broadcast_to, cbrt, ceil, clip, concatenate, conjugate, copysign, copyto,
-    cos, cosh, count_nonzero, cumprod, cumsum, deg2rad, divide, dot, empty, empty_like, equal, exp, exp2,
-    expand_dims, expm1, eye, flip, floor, floor_divide, fmax, fmin, fmod, full, full_like, greater,
-    greater_equal, hypot, imag, isfinite, isinf, isnan, less, less_equal, linspace, log, log10, log1p,
-    log2, logaddexp, logaddexp2, logical_and, logical_not, logical_or, logical_xor, maximum, minimum,
-    moveaxis, multiply, ndarray, negative, not_equal, ones, ones_like, pad, positive, power, rad2deg,
-    real, reciprocal, remainder, repeat, result_type, rint, roll, searchsorted, sign, signbit, sin, sinh,
-    sqrt, square, squeeze, stack, subtract, swapaxes, take, take_along_axis, tan, tanh, tensordot, tile,
-    tril, triu, trunc, where, zeros, zeros_like,
+    absolute,
+    add,
+    all,
+    any,
+    arange,
+    arccos,
+    arccosh,
+    arcsin,
+    arcsinh,
+    arctan,
+    arctan2,
+    arctanh,
+    argmax,
+    argmin,
+    argsort,
+    asarray,
+    broadcast_to,
+    cbrt,
+    ceil,
+    clip,
+    concatenate,
+    conjugate,
+    copysign,
+    copyto,
+    cos,
+    cosh,
+    count_nonzero,
+    cumprod,
+    cumsum,
+    deg2rad,
+    divide,
+    dot,
+    empty,
+    empty_like,
+    equal,
+    exp,
+    exp2,
+    expand_dims,
+    expm1,
+    eye,
+    flip,
+    floor,
+    floor_divide,
+    fmax,
+    fmin,
+    fmod,
+    full,
+    full_like,
+    greater,
+    greater_equal,
+    hypot,
+    imag,
+    isfinite,
+    isinf,
+    isnan,
+    less,
+    less_equal,
+    linspace,
+    log,
+    log1p,
+    log2,
+    log10,
+    logaddexp,
+    logaddexp2,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    maximum,
+    minimum,
+    moveaxis,
+    multiply,
+    ndarray,
+    negative,
+    not_equal,
+    ones,
+    ones_like,
+    pad,
+    positive,
+    power,
+    rad2deg,
+    real,
+    reciprocal,
+    remainder,
+    repeat,
+    result_type,
+    rint,
+    roll,
+    searchsorted,
+    sign,
+    signbit,
+    sin,
+    sinh,
+    sqrt,
+    square,
+    squeeze,
+    stack,
+    subtract,
+    swapaxes,
+    take,
+    take_along_axis,
+    tan,
+    tanh,
+    tensordot,
+    tile,
+    tril,
+    triu,
+    trunc,
+    where,
+    zeros,
+    zeros_like,
 )  # fmt: skip
 
 from .._typing import Array, Axis, Shape
-from . import common
+from . import common, conv, pool
 from .native import native
 
 name = "numpy"
@@ -128,7 +229,7 @@ def getitem(x: Array, *, index: Any) -> Array:
 
 
 def setitem(x: Array, value: Array, *, index: Any) -> Array:
-    out = x.copy()
+    out = np.array(x)  # x may be a scalar: what NumPy gives for a 0-d cotangent
     out[index] = value
     return out
 
@@ -158,7 +259,7 @@ def argsort_stable(x: Array, *, axis: int = -1) -> Array:
     return np.argsort(x, axis=axis, kind="stable")
 
 
-# ------------------------------------------------------------------ fused: a kernel where it fits, else a composition
+# ---------------------------------------------------------- fused: a kernel where it fits, else a composition
 def softmax(x: Array, *, axis: int = -1) -> Array:
     if native is not None and (axis == -1 or axis == x.ndim - 1):
         out = native.softmax(x, False)
@@ -271,3 +372,45 @@ def log_sigmoid(x: Array) -> Array:
 
 def erf(x: Array) -> Array:
     return common.erf(np, x)
+
+
+# ------------------------------------------------------------------ convolution, pooling: see conv.py and pool.py
+def product(a: Array, b: Array) -> Array:
+    """a @ b of two matrices, either of which may be a transposed view."""
+    if native is not None:
+        out = native.gemm(a, b)
+        if out is not None:
+            return out
+    return a.dot(b)
+
+
+def conv_forward(x: Array, w: Array, *, strides, pads, dilation, groups) -> Array:
+    return conv.forward(np, product, x, w, strides, pads, dilation, groups)
+
+
+def conv_input_grad(g: Array, w: Array, *, x_shape, strides, pads, dilation, groups) -> Array:
+    return conv.input_grad(np, product, g, w, x_shape, strides, pads, dilation, groups)
+
+
+def conv_weight_grad(g: Array, x: Array, *, w_shape, strides, pads, dilation, groups) -> Array:
+    return conv.weight_grad(np, product, g, x, w_shape, strides, pads, dilation, groups)
+
+
+def max_pool_forward(x: Array, *, window, strides, pads, want_index: bool = True) -> tuple:
+    return pool.max_forward(np, x, window, strides, pads, want_index)
+
+
+def max_pool_input_grad(g: Array, *, index, x_shape, window, strides, pads) -> Array:
+    return pool.max_input_grad(np, g, index, x_shape, window, strides, pads)
+
+
+def max_pool_gather(x: Array, *, index, window, strides, pads) -> Array:
+    return pool.max_gather(np, x, index, window, strides, pads)
+
+
+def avg_pool_forward(x: Array, *, window, strides, pads) -> Array:
+    return pool.avg_forward(np, x, window, strides, pads)
+
+
+def avg_pool_input_grad(g: Array, *, x_shape, window, strides, pads) -> Array:
+    return pool.avg_input_grad(np, g, x_shape, window, strides, pads)

@@ -2,7 +2,20 @@
 operators.
 """
 
-from . import conv, creation, elementwise, indexing, linalg, losses, methods, nn, random, reductions, shape
+from . import (
+    activations,
+    conv,
+    creation,
+    elementwise,
+    indexing,
+    linalg,
+    losses,
+    methods,
+    nn,
+    random,
+    reductions,
+    shape,
+)
 from .creation import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .indexing import *  # noqa: F403

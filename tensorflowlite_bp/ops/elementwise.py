@@ -189,7 +189,7 @@ def _over(F: Any, x: Any, r: Any) -> Any:
     return x / F.where(F.equal(r, 0), F.ones_like(r), r)
 
 
-# ------------------------------------------------------------------ kinks: 0 at the kink of abs, ties shared evenly
+# ------------------------------------------------------------ kinks: 0 at the kink of abs, ties shared evenly
 absolute = unary(
     "absolute",
     vjp=lambda F, g, out, x: (

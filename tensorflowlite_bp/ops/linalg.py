@@ -52,7 +52,8 @@ def _raise_inner(name: str, x1: Tensor, x2: Tensor) -> None:
     raise ShapeError(
         message(
             name,
-            f"the last axis of the first operand ({a}) must equal the {'second to last' if x2.ndim > 1 else 'first'} of the second ({b}).",
+            f"the last axis of the first operand ({a}) must equal "
+            f"the {'second to last' if x2.ndim > 1 else 'first'} of the second ({b}).",
             received=f"{x1.shape} and {x2.shape}",
         )
     )

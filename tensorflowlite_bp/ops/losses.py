@@ -10,9 +10,9 @@ from ..autograd.op import Op, helper, public
 from ..autograd.record import agree_all, applyn, constant, lift
 from ..autograd.tensor import Tensor, wrap
 from ..errors import DTypeError, ShapeError, message
+from .activations import log_softmax
 from .elementwise import absolute, exp, log1p, maximum, where
 from .indexing import take_along_axis
-from .nn import log_softmax
 from .reductions import mean, sum
 
 _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
@@ -145,7 +145,8 @@ def softmax_cross_entropy(
         )
     _check_range(name, y, x.shape[-1], ignore_index)
     params = {
-        "labels": y, "weight": raw_weight, "ignore_index": ignore_index, "label_smoothing": float(label_smoothing), "reduction": code,
+        "labels": y, "weight": raw_weight, "ignore_index": ignore_index, "label_smoothing":
+        float(label_smoothing), "reduction": code,
     }  # fmt: skip
     return applyn(_SOFTMAX, (x,), params)
 
@@ -246,7 +247,7 @@ def sigmoid_cross_entropy(
         loss = sigmoid_cross_entropy_terms(z, y)
     else:
         # (1 - y) z + (1 + (p - 1) y) softplus(-z)
-        from .nn import softplus
+        from .activations import softplus
 
         loss = (1 - y) * z + (1 + (lift(pos_weight, z) - 1) * y) * softplus(-z)
     if weight is not None:

@@ -87,7 +87,8 @@ for _name, _function in {"matmul": linalg.matmul, "floordiv": e.floor_divide}.it
     setattr(Tensor, f"__{_name}__", _forward)
     setattr(Tensor, f"__r{_name}__", _reflected)
 for _name, _function in {
-    "eq": e.equal, "ne": e.not_equal, "lt": e.less, "le": e.less_equal, "gt": e.greater, "ge": e.greater_equal,
+    "eq": e.equal, "ne": e.not_equal, "lt": e.less, "le": e.less_equal, "gt": e.greater, "ge":
+    e.greater_equal,
 }.items():  # fmt: skip
     setattr(Tensor, f"__{_name}__", _plain(_function)[0])
 Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]  # __eq__ compares elements; identity hashes, as torch's
@@ -212,8 +213,9 @@ def _in_place(function: Callable, ufunc: str) -> Callable:
 
 
 for _name, (_function, _ufunc) in {
-    "iadd": (e.add, "add"), "isub": (e.subtract, "subtract"), "imul": (e.multiply, "multiply"), "itruediv": (e.divide, "divide"),
-    "ipow": (e.power, "power"), "imod": (e.remainder, "remainder"), "ifloordiv": (e.floor_divide, "floor_divide"),
+    "iadd": (e.add, "add"), "isub": (e.subtract, "subtract"), "imul": (e.multiply, "multiply"), "itruediv":
+    (e.divide, "divide"), "ipow": (e.power, "power"), "imod": (e.remainder, "remainder"), "ifloordiv":
+    (e.floor_divide, "floor_divide"),
 }.items():  # fmt: skip
     setattr(Tensor, f"__{_name}__", _in_place(_function, _ufunc))
 

@@ -149,5 +149,3 @@ def seed(value: int) -> None:
 def spawn() -> Generator:
     """A generator of its own, seeded from the default stream."""
     return _default.spawn()
-
-

@@ -68,7 +68,8 @@ def _check(
             np.isnan(value) and np.isnan(expected)
         ):
             raise AssertionError(
-                f"[check_grads] {mode} mode, order {level}: the derivative is {value!r}, the difference quotient {expected!r} "
+                f"[check_grads] {mode} mode, order {level}: the derivative is {value!r}, "
+                f"the difference quotient {expected!r} "
                 f"(relative difference {abs(value - expected) / max(scale, 1e-300):.3g}, step {h:g})."
             )
     if "rev" in modes and "fwd" in modes:
@@ -77,7 +78,8 @@ def _check(
             expected
         ):
             raise AssertionError(
-                f"[check_grads] order {level}: reverse mode gives {found['rev']!r}, forward mode {found['fwd']!r}."
+                f"[check_grads] order {level}: reverse mode gives {found['rev']!r}, "
+                f"forward mode {found['fwd']!r}."
             )
     if order > level:
         for mode in modes:
