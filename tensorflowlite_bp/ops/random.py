@@ -6,6 +6,7 @@ same dropout mask twice.
 """
 
 import math
+import os
 import threading
 from typing import Any
 
@@ -32,7 +33,7 @@ class Generator:
     def __init__(self, seed: int | None = None) -> None:
         """seed: any integer; None takes one from the operating system."""
         if seed is None:
-            seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+            seed = int.from_bytes(os.urandom(8))
         self.seed = int(seed) & 0xFFFFFFFFFFFFFFFF
         self.offset = 0
 
