@@ -119,7 +119,9 @@ def _run_raw(root: Any, g: Any, retain: bool) -> list[tuple[Leaf, Any]]:
             x = n.x0
             y = n.x1
             a = n.out
-            op = n.op  # read last: another thread that frees this node sets it first, so a half-freed node is FREED
+            op = (
+                n.op
+            )  # read last: another thread that frees this node sets it first, so a half-freed node is FREED
             v = op.v1
             if v is None:
                 i = op.v0(F, g, a, x)
@@ -306,13 +308,17 @@ def _pull_tensors(out: Tensor, nodes: list[Any], g: Any) -> list[Any]:
 
 
 # ------------------------------------------------------------------ tangents
-def push(roots: list[Any], sources: list[Any], tangents: list[Tensor]) -> list[Any]:
-    """Tangents (Tensors) of `roots`, given those of `sources` (nodes): the tape walked forwards; None where
-    nothing flows.
+def push(roots: list[Any], sources: list[Any], tangents: list[Tensor | None]) -> list[Any]:
+    """Tangents (Tensors) of `roots`, given those of `sources` (nodes; None: a source held still): the tape
+    walked forwards; None where nothing flows.
     """
-    order, needed, outer = _slice([r for r in roots if r is not None], sources)
-    record = recording() and (outer or any(t.node is not None for t in tangents))
-    moved: dict[Any, Any] = {s: t if record else t.data for s, t in zip(sources, tangents, strict=True)}
+    order, _, outer = _slice([r for r in roots if r is not None], sources)
+    record = recording() and (outer or any(t is not None and t.node is not None for t in tangents))
+    if overwritten:
+        _check_overwritten(order)
+    moved: dict[Any, Any] = {
+        s: t if record else t.data for s, t in zip(sources, tangents, strict=True) if t is not None
+    }
     with enable_grad() if record else no_grad():
         for n in reversed(order):
             if n in moved:
@@ -466,7 +472,7 @@ IDENTITY = Op(
 )
 
 
-# ------------------------------------------------------------------ constants overwritten after they were saved
+# ---------------------------------------------------------------- constants overwritten after they were saved
 overwritten: dict[
     int, tuple[Any, int]
 ] = {}  # id of a buffer's owner -> (weak reference, number of the write)

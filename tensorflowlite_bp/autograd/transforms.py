@@ -7,17 +7,17 @@ Tensors; a result that an outer differentiation still needs is always a Tensor.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from .. import backend
 from .._typing import Tree
 from ..errors import DTypeError, ShapeError, message
 from . import tree
 from .engine import isolate, pull, push
-from .modes import enable_grad
+from .modes import enable_grad, recording
 from .node import Leaf
 from .op import graph, is_float
-from .tensor import Tensor, to_array, wrap
+from .tensor import Tensor, to_array, unshared, wrap
 
 
 class _Argument:
@@ -31,6 +31,11 @@ class _Argument:
         leaves, self.spec = tree.flatten(primal)
         self.raw = [not isinstance(x, Tensor) for x in leaves]
         self.leaves = [_fresh(where, x) for x in leaves]
+        if (
+            where == "vjp"
+        ):  # the graph outlives the call, and nothing would notice a write to the caller's arrays
+            for leaf, raw in zip(self.leaves, self.raw, strict=True):
+                leaf.data = leaf.data.copy() if raw else leaf.data
 
     def tree(self) -> Tree:
         return self.spec.unflatten(self.leaves)
@@ -59,10 +64,16 @@ def _fresh(where: str, x: Any) -> Tensor:
 
 
 def _give(t: Any, raw: bool) -> Any:
-    """A result for the caller: raw for raw arguments, unless an outer differentiation still needs it."""
-    if not isinstance(t, Tensor) or not raw or t.node is not None:
+    """A result for the caller: raw for raw arguments, unless an outer differentiation still needs it.
+
+    It has memory of its own: neither the graph, nor another result, nor a caller's cotangent shares it.
+    """
+    if not isinstance(t, Tensor):
         return t
-    return t.data if t.data.ndim else t.data[()]
+    if t.node is not None:
+        return wrap(t.data, t.node)
+    data = t.data if unshared(t) else t.data.copy()
+    return wrap(data) if not raw else data if data.ndim else data[()]
 
 
 def _zeros(t: Tensor) -> Tensor:
@@ -83,7 +94,9 @@ def _select(where: str, argnums: int | Sequence[int], args: tuple) -> tuple[int,
         if not -len(args) <= n < len(args):
             raise TypeError(
                 message(
-                    where, f"argnums={argnums} needs at least {n + 1} arguments.", received=f"{len(args)}"
+                    where,
+                    f"argnums={argnums} needs at least {max(n + 1, -n)} arguments.",
+                    received=f"{len(args)}",
                 )
             )
     return tuple(n % len(args) for n in wanted)
@@ -107,18 +120,20 @@ def _gather(argnums: int | Sequence[int], inputs: list[_Argument], grads: list[A
     return trees[0] if isinstance(argnums, int) else trees
 
 
-def _pull(out: Tensor, cotangent: Tensor, inputs: list[_Argument]) -> list[Any]:
+def _pull(out: Tensor, cotangent: Tensor, inputs: list[_Argument], retain: bool = False) -> list[Any]:
     targets = [leaf.node for i in inputs for leaf in i.leaves]
     if out.node is None:
         return [None] * len(targets)
-    return pull([out.node], [cotangent], targets, retain=False)
+    return pull([out.node], [cotangent], targets, retain=retain)
 
 
 def _scalar(where: str, out: Any) -> Tensor:
+    if isinstance(out, (int, float)):
+        return _as_tensor(float(out))  # a constant
     if not isinstance(out, Tensor):
-        if isinstance(out, (int, float, complex)) or getattr(out, "size", 0) == 1:
-            return _as_tensor(out)
-        raise TypeError(message(where, "the function must return a scalar.", received=type(out).__name__))
+        if not hasattr(out, "dtype") and not isinstance(out, complex):
+            raise TypeError(message(where, "the function must return a scalar.", received=type(out).__name__))
+        out = _as_tensor(out)
     if out.data.size != 1:
         raise ShapeError(
             message(
@@ -126,6 +141,15 @@ def _scalar(where: str, out: Any) -> Tensor:
                 "the function must return a scalar.",
                 received=f"shape {out.shape}",
                 hint="sum its result, or use bp.jacobian or bp.elementwise_grad.",
+            )
+        )
+    if out.data.dtype.kind in "bui":
+        raise DTypeError(
+            message(
+                where,
+                "the function must return a floating number.",
+                received=str(out.dtype),
+                hint="comparisons, argmax, rounding to integers and counting have no gradient.",
             )
         )
     if out.data.dtype.kind == "c":
@@ -161,7 +185,7 @@ def value_and_grad(f: Callable, argnums: int | Sequence[int] = 0, *, has_aux: bo
         if has_aux:
             out, aux = out
         out = _scalar("grad", out)
-        grads = _pull(out, _ones(out), inputs)
+        grads = _pull(out, _ones(out), inputs, retain=has_aux)
         value = _leave(out, inputs)
         return ((value, _leave_tree(aux, inputs)) if has_aux else value), _gather(argnums, inputs, grads)
 
@@ -170,8 +194,10 @@ def value_and_grad(f: Callable, argnums: int | Sequence[int] = 0, *, has_aux: bo
 
 def _leave(t: Tensor, inputs: list[_Argument]) -> Any:
     """A value computed from the fresh arguments, for the outside: still connected where an outer tape is."""
-    outer = any(leaf.node.parents for i in inputs for leaf in i.leaves) or _reaches_out(t, inputs)
     raw = all(r for i in inputs for r in i.raw)
+    outer = recording() and (
+        any(leaf.node.parents for i in inputs for leaf in i.leaves) or _reaches_out(t, inputs)
+    )
     return t if outer else _give(t.detach(), raw)
 
 
@@ -255,7 +281,7 @@ def vjp(f: Callable, *primals: Tree) -> tuple[Tree, Callable[[Tree], tuple]]:
 
     def vjp_fn(cotangent: Tree) -> tuple:
         given, given_spec = tree.flatten(cotangent)
-        if len(given) != len(outs):
+        if given_spec != spec:
             raise ShapeError(
                 message("vjp", f"a cotangent of the form {spec} was expected.", received=str(given_spec))
             )
@@ -276,6 +302,8 @@ def _match(where: str, g: Tensor, x: Tensor, what: str) -> Tensor:
         raise ShapeError(
             message(where, f"a {what} has its value's shape.", received=f"{what} {g.shape}, value {x.shape}")
         )
+    if g.dtype.kind == "c" and x.dtype.kind != "c":
+        raise DTypeError(message(where, f"a {what} of a real value is real.", received=f"{what} {g.dtype}"))
     return g if g.dtype == x.dtype else graph.astype(g, x.dtype)
 
 
@@ -309,106 +337,15 @@ def jvp(f: Callable, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
 def _push(outs: list[Tensor], inputs: list[_Argument], tangents: Sequence[Tree]) -> list[Tensor]:
     sources, ts = [], []
     for argument, tangent in zip(inputs, tangents, strict=True):
-        given, _ = tree.flatten(tangent)
-        if len(given) != len(argument.leaves):
+        given, form = tree.flatten(tangent)
+        if form != argument.spec:
             raise ShapeError(
-                message("jvp", "a tangent has its primal's form.", received=f"{len(given)} leaves")
+                message("jvp", f"a tangent has its primal's form, {argument.spec}.", received=str(form))
             )
         for leaf, t in zip(argument.leaves, given, strict=True):
             sources.append(leaf.node)
             ts.append(_match("jvp", _as_tensor(t), leaf, "tangent"))
     return _or_zeros(push([o.node for o in outs], sources, ts), outs)
-
-
-# ------------------------------------------------------------------ whole matrices
-def jacobian(
-    f: Callable, argnums: int | Sequence[int] = 0, mode: Literal["rev", "fwd"] | None = None
-) -> Callable:
-    """All first derivatives: an array of shape `output.shape + input.shape`.
-
-    mode: "rev" walks once per output element, "fwd" once per input element; None takes the fewer.
-
-    >>> import numpy as np, tensorflowlite_bp as bp
-    >>> bp.jacobian(lambda x: x ** 2)(np.array([1.0, 2.0]))
-    array([[2., 0.],
-           [0., 4.]])
-    """
-    if mode not in (None, "rev", "fwd"):
-        raise ValueError(message("jacobian", 'mode must be "rev" or "fwd".', received=repr(mode)))
-
-    @functools.wraps(f)
-    def matrix(*args: Any, **kwargs: Any) -> Any:
-        out, inputs = _record("jacobian", f, argnums, args, kwargs)
-        out = _as_tensor(out)
-        leaves = [leaf for i in inputs for leaf in i.leaves]
-        fewer = "fwd" if sum(leaf.size for leaf in leaves) < out.size else "rev"
-        build = _columns if (mode or fewer) == "fwd" else _rows
-        rest = iter(build(out, leaves))
-        trees = tuple([i.build([next(rest) for _ in i.leaves]) for i in inputs])
-        return trees[0] if isinstance(argnums, int) else trees
-
-    return matrix
-
-
-def _basis(t: Tensor) -> Any:
-    lib = backend.of(t.data)
-    for k in range(t.size):
-        e = lib.zeros(t.size, t.dtype)
-        e[k] = 1
-        yield wrap(e.reshape(t.shape))
-
-
-def _rows(out: Tensor, leaves: list[Tensor]) -> list[Tensor]:
-    rows: list[list[Tensor]] = [[] for _ in leaves]
-    if out.node is not None:
-        for e in _basis(out):
-            grads = pull([out.node], [e], [leaf.node for leaf in leaves])
-            for column, g in zip(rows, _or_zeros(grads, leaves), strict=True):
-                column.append(g)
-    return [
-        graph.reshape(graph.stack(r), out.shape + leaf.shape) if r else _blank(out.shape + leaf.shape, leaf)
-        for r, leaf in zip(rows, leaves, strict=True)
-    ]
-
-
-def _columns(out: Tensor, leaves: list[Tensor]) -> list[Tensor]:
-    blocks = []
-    for leaf in leaves:
-        if out.node is None or not leaf.size:
-            blocks.append(_blank(out.shape + leaf.shape, out))
-            continue
-        columns = [_or_zeros(push([out.node], [leaf.node], [e]), [out])[0] for e in _basis(leaf)]
-        blocks.append(graph.reshape(graph.stack(columns, axis=-1), out.shape + leaf.shape))
-    return blocks
-
-
-def _blank(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    return wrap(backend.of(like.data).zeros(shape, like.dtype))
-
-
-def hessian(f: Callable, argnums: int = 0) -> Callable:
-    """All second derivatives of a scalar function: shape `input.shape + input.shape`. Forward over reverse.
-
-    >>> import numpy as np, tensorflowlite_bp as bp
-    >>> bp.hessian(lambda x: (x ** 3).sum())(np.array([1.0, 2.0]))
-    array([[ 6.,  0.],
-           [ 0., 12.]])
-    """
-    return jacobian(grad(f, argnums), argnums, mode="fwd")
-
-
-def hvp(f: Callable, primals: Sequence[Tree], tangents: Sequence[Tree]) -> Tree:
-    """The Hessian of a scalar function times a vector, by forward over reverse: about the cost of two
-    gradients.
-
-    One primal gives the bare product, several a tuple with one product each.
-
-    >>> import numpy as np, tensorflowlite_bp as bp
-    >>> bp.hvp(lambda x: (x ** 3).sum(), (np.array([1.0, 2.0]),), (np.array([1.0, 0.0]),))
-    array([6., 0.])
-    """
-    argnums: Any = 0 if len(primals) == 1 else tuple(range(len(primals)))
-    return jvp(grad(f, argnums), primals, tangents)[1]
 
 
 # ------------------------------------------------------------------ cutting the graph
@@ -423,6 +360,4 @@ def stop_gradient(x: Tree) -> Tree:
     return spec.unflatten([leaf.detach() if isinstance(leaf, Tensor) else leaf for leaf in leaves])
 
 
-__all__ = [
-    "elementwise_grad", "grad", "hessian", "hvp", "jacobian", "jvp", "stop_gradient", "value_and_grad", "vjp",
-]  # fmt: skip
+__all__ = ["elementwise_grad", "grad", "jvp", "stop_gradient", "value_and_grad", "vjp"]
