@@ -1,7 +1,8 @@
 """Pooling on raw arrays, written against `xp` (numpy or cupy).
 
-x (batch, *space, channels). Padding is never materialised: each element of the window is applied to the outputs that see it
-inside the input (`overlap`). Maximum and sum are taken axis by axis: 2 + 2 passes for a 2 x 2 window, the first over whole rows.
+x (batch, *space, channels). Padding is never materialised: each element of the window is applied to the
+outputs that see it inside the input (`overlap`). Maximum and sum are taken axis by axis: 2 + 2 passes for a 2
+x 2 window, the first over whole rows.
 """
 
 import itertools
@@ -9,13 +10,21 @@ import math
 from typing import Any
 
 from .._typing import Array, Shape
-from .conv import Ints, Pairs, overlap, positions
+from .windows import Ints, Pairs, overlap, positions
 
 
-def _seen(n: Shape, out: Shape, k: Ints, strides: Ints, pads: Pairs) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+def _seen(
+    n: Shape, out: Shape, k: Ints, strides: Ints, pads: Pairs
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """The outputs that see element k of their window inside the input, and the inputs they see."""
     pairs = [overlap(*args, pad[0]) for *args, pad in zip(n, out, k, strides, pads, strict=True)]
     return (slice(None), *[of for of, _ in pairs]), (slice(None), *[to for _, to in pairs])
+
+
+def _blocks(x: Array) -> list[slice]:
+    """Examples of about half a megabyte: the passes over them stay in cache."""
+    step = max(1, (1 << 19) // max(1, x[:1].nbytes))
+    return [slice(n, n + step) for n in range(0, x.shape[0], step)] or [slice(0, 0)]
 
 
 def _space(x_shape: Shape, window: Ints, strides: Ints, pads: Pairs) -> Ints:
@@ -45,12 +54,21 @@ def _reduce(xp: Any, ufunc: Any, x: Array, start: Any, window: Ints, strides: In
 
 
 # ------------------------------------------------------------------ maximum
-def max_forward(xp: Any, x: Array, window: Ints, strides: Ints, pads: Pairs, want_index: bool) -> tuple[Array, Array | None]:
-    """The maximum of each window, and where in its window it is: the first place, in row-major order, that holds it.
+def max_forward(
+    xp: Any, x: Array, window: Ints, strides: Ints, pads: Pairs, want_index: bool
+) -> tuple[Array, Array | None]:
+    """The maximum of each window, and where in its window it is: the first place, in row-major order, that
+    holds it.
 
-    The index is found after the maximum: the comparison with place k gives 0 or 1, times size - k, and the largest of these is the
-    first place. All of it is 8-bit arithmetic. A NaN in a window wins, the first one if there are several.
+    The index is found after the maximum: the comparison with place k gives 0 or 1, times size - k, and the
+    largest of these is the first place. All of it is 8-bit arithmetic. A NaN in a window wins, the first one
+    if there are several.
     """
+    blocks = _blocks(x)
+    if len(blocks) > 1:
+        parts = [max_forward(xp, x[b], window, strides, pads, want_index) for b in blocks]
+        outs, indices = zip(*parts, strict=True)
+        return xp.concatenate(outs), xp.concatenate(indices) if want_index else None
     lowest = -math.inf if x.dtype.kind in "fV" else 0 if x.dtype.kind in "bu" else xp.iinfo(x.dtype).min
     out = _reduce(xp, xp.maximum, x, lowest, window, strides, pads)
     if out is x:
@@ -76,11 +94,15 @@ def max_forward(xp: Any, x: Array, window: Ints, strides: Ints, pads: Pairs, wan
 
 
 def _bits(xp: Any, x: Array) -> Array:
-    """x as whole numbers: times 0 or 1 they keep or drop an element exactly, infinities and NaN as well, and without a branch."""
+    """x as whole numbers: times 0 or 1 they keep or drop an element exactly, infinities and NaN as well, and
+    without a branch.
+    """
     return x.view({1: xp.uint8, 2: xp.uint16, 4: xp.uint32, 8: xp.uint64}[x.itemsize])
 
 
-def max_input_grad(xp: Any, g: Array, index: Array, x_shape: Shape, window: Ints, strides: Ints, pads: Pairs) -> Array:
+def max_input_grad(
+    xp: Any, g: Array, index: Array, x_shape: Shape, window: Ints, strides: Ints, pads: Pairs
+) -> Array:
     """g at the places that `index` names, zero elsewhere."""
     g = xp.ascontiguousarray(g)
     whole = _bits(xp, g)
@@ -89,13 +111,17 @@ def max_input_grad(xp: Any, g: Array, index: Array, x_shape: Shape, window: Ints
     out = (xp.empty if exact else xp.zeros)(x_shape, g.dtype)
     target = _bits(xp, out)
     apart = all(s >= k for s, k in zip(strides, window, strict=True))
-    for k, place in enumerate(itertools.product(*map(range, window))):
-        of, to = _seen(x_shape[1:-1], g.shape[1:-1], place, strides, pads)
-        chosen = index[of] == k
-        if apart:
-            xp.multiply(whole[of], chosen, out=target[to])
-        else:
-            out[to] += (whole[of] * chosen).view(g.dtype)
+    places = [
+        (k, *_seen(x_shape[1:-1], g.shape[1:-1], place, strides, pads))
+        for k, place in enumerate(itertools.product(*map(range, window)))
+    ]
+    for b in _blocks(out):
+        for k, of, to in places:
+            chosen = index[b][of] == k
+            if apart:
+                xp.multiply(whole[b][of], chosen, out=target[b][to])
+            else:
+                out[b][to] += (whole[b][of] * chosen).view(g.dtype)
     return out
 
 
@@ -129,7 +155,9 @@ def avg_forward(xp: Any, x: Array, window: Ints, strides: Ints, pads: Pairs) -> 
 
 
 def avg_input_grad(xp: Any, g: Array, x_shape: Shape, window: Ints, strides: Ints, pads: Pairs) -> Array:
-    """The transpose of avg_forward: each g, divided by its window's count, added to all places of its window."""
+    """The transpose of avg_forward: each g, divided by its window's count, added to all places of its
+    window.
+    """
     if g.dtype.itemsize == 2:
         return avg_input_grad(xp, g.astype(xp.float32), x_shape, window, strides, pads).astype(g.dtype)
     g = g / _counts(xp, x_shape, window, strides, pads, g.real.dtype)
