@@ -374,7 +374,7 @@ def erf(x: Array) -> Array:
     return common.erf(np, x)
 
 
-# ------------------------------------------------------------------ convolution, pooling: see conv.py and pool.py
+# ------------------------------------------------------------------ convolution, pooling: conv.py, pool.py
 def product(a: Array, b: Array) -> Array:
     """a @ b of two matrices, either of which may be a transposed view."""
     if native is not None:
