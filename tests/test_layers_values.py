@@ -51,7 +51,7 @@ CASES = [
     ("MaxPooling2D", dict(pool_size=(2, 3), data_format="channels_first"), [(2, 3, 7, 6)]),
     ("MaxPooling3D", {}, [(2, 4, 5, 4, 2)]),
     ("AveragePooling1D", dict(pool_size=3, strides=1), [(2, 7, 3)]),
-    ("AveragePooling2D", dict(pool_size=3, strides=2, padding="same"), [(2, 7, 6, 3)]),
+    ("AveragePooling2D", dict(pool_size=3, strides=2, padding="same"), [(2, 7, 9, 3)]),
     ("AveragePooling3D", dict(pool_size=2), [(2, 4, 5, 4, 2)]),
     ("GlobalMaxPooling1D", {}, [(2, 7, 3)]),
     ("GlobalMaxPooling2D", dict(keepdims=True), [(2, 7, 6, 3)]),
@@ -200,6 +200,19 @@ def test_frozen_batch_normalization_uses_moving_statistics():
     x = normal(8, 2) + 5
     np.testing.assert_allclose(layer(x, training=True).numpy(), layer(x).numpy())
     assert layer.moving_mean.numpy().tolist() == [0, 0]
+
+
+def test_average_pooling_never_counts_padding():
+    """Also where "same" pads one side more: Keras' torch backend repeats the border there, the others do not."""
+    import jax
+
+    x = normal(2, 7, 6, 3)
+    sums, counts = (
+        jax.lax.reduce_window(a, 0.0, jax.lax.add, (1, 3, 3, 1), (1, 2, 2, 1), "SAME")
+        for a in (x, np.ones_like(x))
+    )
+    out = layers.AveragePooling2D(3, 2, "same")(x).numpy()
+    np.testing.assert_allclose(out, np.asarray(sums / counts), rtol=1e-6, atol=1e-6)
 
 
 # ------------------------------------------------------------------ differences
