@@ -37,6 +37,9 @@ SHAPES = [
     (4, 5, 0),
 ]
 
+# just beyond the columns that are packed together: the rest is narrower than a vector
+MANY_COLUMNS = [(9, 512, 1025), (500, 500, 1030), (7, 1024, 2051)]
+
 
 @pytest.fixture(autouse=True)
 def _restore():
@@ -108,7 +111,7 @@ def test_gemm_all_small_sizes(isa, dtype):
 @pytest.mark.parametrize("gap", [0, 5])
 def test_gemm_transposes_and_gaps(isa, dtype, transposed, gap):
     rng = np.random.default_rng(1)
-    for m, k, n in [*SHAPES, (256, 512, 512), (3, 2048, 9), (31, 64, 2048)]:
+    for m, k, n in [*SHAPES, (256, 512, 512), (3, 2048, 9), (31, 64, 2048), *MANY_COLUMNS]:
         a, b = (
             random(rng, dtype, q, p + gap)[:, :p].T if flip else random(rng, dtype, p, q + gap)[:, :q]
             for (p, q), flip in zip([(m, k), (k, n)], transposed, strict=True)

@@ -23,11 +23,14 @@ void check_memory(bool enough) {
 // Calls f with a null pointer of the array's element type.
 template <class F>
 void with_type(int type, const F& f) {
-    if (type == NPY_FLOAT32) f(static_cast<float*>(nullptr));
-    else f(static_cast<double*>(nullptr));
+    if (type == NPY_FLOAT32)
+        f(static_cast<float*>(nullptr));
+    else
+        f(static_cast<double*>(nullptr));
 }
 
-// A 2-d array with rows or columns without gaps between elements: as stored, and whether it is seen transposed.
+// A 2-d array with rows or columns without gaps between elements: as stored, and whether it is seen
+// transposed.
 struct Matrix {
     const void* p;
     int64_t rows, cols, ld;
@@ -36,7 +39,8 @@ struct Matrix {
 bool as_matrix(py::handle h, Matrix* out) {
     if (!PyArray_CheckExact(h.ptr())) return false;
     auto* a = reinterpret_cast<PyArrayObject*>(h.ptr());
-    if (PyArray_NDIM(a) != 2 || !is_float(a) || !PyArray_ISALIGNED(a) || !PyArray_ISNOTSWAPPED(a)) return false;
+    if (PyArray_NDIM(a) != 2 || !is_float(a) || !PyArray_ISALIGNED(a) || !PyArray_ISNOTSWAPPED(a))
+        return false;
     const int64_t item = PyArray_ITEMSIZE(a), rows = PyArray_DIM(a, 0), cols = PyArray_DIM(a, 1);
     const int64_t s0 = PyArray_STRIDE(a, 0), s1 = PyArray_STRIDE(a, 1);
     *out = {PyArray_DATA(a), rows, cols, 0, false};
@@ -54,15 +58,23 @@ bool as_matrix(py::handle h, Matrix* out) {
 
 template <class T>
 GemmArgs<T> product(const Matrix& a, const Matrix& b, T* c) {
-    return {a.rows, b.cols, a.cols, {static_cast<const T*>(a.p), a.ld, a.trans},
-            {static_cast<const T*>(b.p), b.ld, b.trans}, c, b.cols, nullptr, false};
+    return {a.rows,
+            b.cols,
+            a.cols,
+            {static_cast<const T*>(a.p), a.ld, a.trans},
+            {static_cast<const T*>(b.p), b.ld, b.trans},
+            c,
+            b.cols,
+            nullptr,
+            false};
 }
 
 py::object py_gemm(py::handle a, py::handle b) {
     Matrix x, y;
     if (!gemm_available() || !as_matrix(a, &x) || !as_matrix(b, &y)) return py::none();
     const int type = PyArray_TYPE(reinterpret_cast<PyArrayObject*>(a.ptr()));
-    if (PyArray_TYPE(reinterpret_cast<PyArrayObject*>(b.ptr())) != type || x.cols != y.rows) return py::none();
+    if (PyArray_TYPE(reinterpret_cast<PyArrayObject*>(b.ptr())) != type || x.cols != y.rows)
+        return py::none();
     const npy_intp shape[2] = {npy_intp(x.rows), npy_intp(y.cols)};
     py::object c = empty(2, shape, type);
     bool enough = true;
@@ -122,8 +134,8 @@ py::object py_linear(py::handle xh, py::handle wh, py::handle bh, bool relu) {
     return out;
 }
 
-py::object py_linear_backward(py::handle gh, py::handle xh, py::handle wh, py::handle outh, bool need_dx, bool need_dw,
-                              bool need_db) {
+py::object py_linear_backward(py::handle gh, py::handle xh, py::handle wh, py::handle outh, bool need_dx,
+                              bool need_dw, bool need_db) {
     PyArrayObject *g = plain_array(gh), *x = plain_array(xh), *w = plain_array(wh), *out = nullptr;
     LinearShape s;
     if (!gemm_available() || !linear_shape(x, w, &s) || !is_output(g, x, s)) return py::none();
@@ -139,13 +151,15 @@ py::object py_linear_backward(py::handle gh, py::handle xh, py::handle wh, py::h
     bool enough = true;
     with_type(s.type, [&](auto* null) {
         using T = std::remove_pointer_t<decltype(null)>;
-        if (out && (need_dx || need_dw)) {      // an array, so that NumPy's allocator keeps the memory for the next step
+        if (out &&
+            (need_dx || need_dw)) {  // an array, so that NumPy's allocator keeps the memory for the next step
             const npy_intp shape[2] = {npy_intp(s.m), npy_intp(masked_stride<T>(s.n))};
             masked = empty(2, shape, s.type);
         }
         const auto at = [](const py::object& a) { return a ? data<T>(a) : nullptr; };
-        const LinearBackward<T> args{s.m, s.n, s.k, data<T>(g), data<T>(x), data<T>(w), out ? data<T>(out) : nullptr,
-                                     at(masked), at(dx), at(dw), at(db)};
+        const LinearBackward<T> args{
+            s.m,        s.n,    s.k,    data<T>(g), data<T>(x), data<T>(w), out ? data<T>(out) : nullptr,
+            at(masked), at(dx), at(dw), at(db)};
         const Unlock unlock(work(s.m, s.n, s.k * (int(need_dx) + int(need_dw))));
         enough = linear_backward(args);
     });
@@ -159,12 +173,14 @@ py::object py_linear_backward(py::handle gh, py::handle xh, py::handle wh, py::h
 void bind_linear(py::module_& m) {
     m.def("gemm", &py_gemm, py::arg("a"), py::arg("b"),
           "a @ b for 2-d float32 or float64 arrays whose rows or columns have no gaps.");
-    m.def("gemm_choice", &gemm_choice, "'native' where gemm is the faster product on this CPU, else 'numpy'.");
+    m.def("gemm_choice", &gemm_choice,
+          "'native' where gemm is the faster product on this CPU, else 'numpy'.");
     m.def("linear", &py_linear, py::arg("x"), py::arg("w"), py::arg("b"), py::arg("relu"),
           "x @ w + b, then ReLU when asked. x (..., k), w (k, n), b (n,) or None.");
     m.def("linear_backward", &py_linear_backward, py::arg("g"), py::arg("x"), py::arg("w"), py::arg("out"),
           py::arg("need_dx"), py::arg("need_dw"), py::arg("need_db"),
-          "(dx, dw, db) of linear, None for those not needed. out: what linear gave when it applied ReLU, else None.");
+          "(dx, dw, db) of linear, None for those not needed. out: what linear gave when it applied ReLU, "
+          "else None.");
 }
 
 }  // namespace tflbp

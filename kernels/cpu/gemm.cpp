@@ -13,7 +13,7 @@ namespace tflbp {
 namespace {
 
 constexpr int kScratchSlot = 3;
-constexpr int64_t kOneThreadBelow = 400000;        // multiply-adds: 4 us of AVX2, a few times a fork and join
+constexpr int64_t kOneThreadBelow = 400000;  // multiply-adds: 4 us of AVX2, a few times a fork and join
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -22,9 +22,8 @@ const GemmFunctions<double>& functions(double) { return TFLBP_DISPATCH(gemm_tabl
 
 const CacheSizes& cache_sizes() {
     static const CacheSizes sizes = [] {
-        CacheSizes s{32 << 10, 512 << 10, 2 << 20};
-#ifdef _SC_LEVEL2_CACHE_SIZE                    // 0 in some virtual machines and on musl
-        if (const long l1 = sysconf(_SC_LEVEL1_DCACHE_SIZE); l1 > 0) s.l1 = l1;
+        CacheSizes s{512 << 10, 2 << 20};
+#ifdef _SC_LEVEL2_CACHE_SIZE  // 0 in some virtual machines and on musl
         if (const long l2 = sysconf(_SC_LEVEL2_CACHE_SIZE); l2 > 0) s.l2 = l2;
 #endif
         return s;
@@ -32,19 +31,19 @@ const CacheSizes& cache_sizes() {
     return sizes;
 }
 
-// How C is cut among threads: rows x cols pieces. Cutting columns repeats the reading of A in every piece, cutting rows
+// How C is cut: rows x cols pieces. Cutting columns repeats the reading of A in every piece, cutting rows
 // repeats the packing of B, which costs about as much as one row of tiles, transposed B about two.
 struct Cut {
     int64_t rows, cols;
 };
 template <class T>
-Cut best_cut(const GemmArgs<T>& g, const GemmFunctions<T>& f, int64_t threads) {
+Cut best_cut(const GemmArgs<T>& g, const GemmFunctions<T>& f, int64_t pieces) {
     const int64_t high = ceil_div(g.m, f.rows), wide = ceil_div(g.n, f.cols);
     const int64_t repack = (g.b.trans ? 2 : 1) * f.rows, reread = 2;
     Cut best{1, 1};
     int64_t least = INT64_MAX;
-    for (int64_t cols = 1; cols <= std::min(threads, wide); cols++) {
-        const int64_t rows = std::min(threads / cols, high);
+    for (int64_t cols = 1; cols <= std::min(pieces, wide); cols++) {
+        const int64_t rows = std::min(pieces / cols, high);
         const int64_t m = ceil_div(high, rows) * f.rows, n = ceil_div(wide, cols) * f.cols;
         const int64_t cost = (m + repack) * (n + reread);
         if (cost < least) least = cost, best = {rows, cols};
@@ -69,8 +68,9 @@ GemmArgs<T> part(const GemmArgs<T>& g, const GemmFunctions<T>& f, Cut cut, int64
 
 bool gemm_available() { return functions(float()).block != nullptr; }
 
-// Measured: on AVX2 (Zen 3) equal to OpenBLAS on large and ahead on small problems; on AVX-512 OpenBLAS takes its AVX2
-// kernels on AMD and reaches half of ours. Below AVX2 there is no fused multiply-add here, and OpenBLAS has more kernels.
+// Measured: on AVX2 (Zen 3) equal to OpenBLAS on large and ahead on small problems; on AVX-512 OpenBLAS takes
+// its AVX2 kernels on AMD and reaches half of ours. Below AVX2 there is no fused multiply-add here, and
+// OpenBLAS has more kernels.
 const char* gemm_choice() { return gemm_available() && isa() != Isa::baseline ? "native" : "numpy"; }
 
 template <class T>
@@ -81,15 +81,19 @@ bool gemm(const GemmArgs<T>& g) {
     // Chosen by the whole problem, never by a thread's share of it: the two sum in different orders.
     const bool dots = g.m <= kDotRows && g.b.trans && !g.a.trans;
     const bool small = double(g.m) * double(g.n) * double(g.k) < kOneThreadBelow;
-    const Cut cut = small ? Cut{1, 1} : best_cut(g, f, num_threads());
+    // Two pieces per thread: a thread that wakes late or loses its core leaves the rest to the others.
+    const int64_t threads = num_threads();
+    const Cut cut = small || threads == 1 ? Cut{1, 1} : best_cut(g, f, 2 * threads);
     std::atomic<bool> ok{true};
     parallel_for(cut.rows * cut.cols, [&](int64_t job) {
         const GemmArgs<T> p = part(g, f, cut, job);
         if (dots) return f.dots(p);
         const int64_t bytes = f.scratch(p, cache) * int64_t(sizeof(T));
         T* memory = static_cast<T*>(scratch(kScratchSlot, size_t(bytes)));
-        if (memory || bytes == 0) f.block(p, cache, memory);
-        else ok.store(false, std::memory_order_relaxed);
+        if (memory || bytes == 0)
+            f.block(p, cache, memory);
+        else
+            ok.store(false, std::memory_order_relaxed);
     });
     return ok.load();
 }

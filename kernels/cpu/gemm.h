@@ -25,28 +25,28 @@ struct Operand {
 
 template <class T>
 struct GemmArgs {
-    int64_t m, n, k;        // C is m x n, the sum runs over k; each may be 0
+    int64_t m, n, k;  // C is m x n, the sum runs over k; each may be 0
     Operand<T> a, b;
     T* c;
     int64_t ldc;
-    const T* bias;          // n values added to every row, or null
-    bool relu;              // C = max(C, 0) after the bias; NaN stays NaN
+    const T* bias;  // n values added to every row, or null
+    bool relu;      // C = max(C, 0) after the bias; NaN stays NaN
 };
 
-// Caches of one core in bytes; l3 is what one thread may use of it.
+// Bytes of cache that one thread may fill.
 struct CacheSizes {
-    int64_t l1, l2, l3;
+    int64_t l2, l3;
 };
 
 constexpr int64_t kDotRows = 3;
 
 template <class T>
 struct GemmFunctions {
-    int64_t lanes;          // elements of a vector
-    int64_t rows, cols;     // the usual tile
-    int64_t (*scratch)(const GemmArgs<T>&, const CacheSizes&);          // elements of T the next one needs
-    void (*block)(const GemmArgs<T>&, const CacheSizes&, T* scratch);   // one thread
-    void (*dots)(const GemmArgs<T>&);                                   // 1 to kDotRows rows, B transposed, A not
+    int64_t lanes;                                                     // elements of a vector
+    int64_t rows, cols;                                                // the usual tile
+    int64_t (*scratch)(const GemmArgs<T>&, const CacheSizes&);         // elements of T the next one needs
+    void (*block)(const GemmArgs<T>&, const CacheSizes&, T* scratch);  // one thread
+    void (*dots)(const GemmArgs<T>&);  // 1 to kDotRows rows, B transposed, A not
 };
 
 struct GemmTable {
@@ -55,8 +55,8 @@ struct GemmTable {
 };
 TFLBP_DECLARE_TABLE(GemmTable, gemm_table)
 
-// On all threads. Every element of C is summed in one order that depends on k alone, so the bits do not depend on the
-// number of threads. False when out of memory.
+// On all threads. Every element of C is summed in one order that depends on k alone, so the bits do not
+// depend on the number of threads. False when out of memory.
 template <class T>
 bool gemm(const GemmArgs<T>& args);
 

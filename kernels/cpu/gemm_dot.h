@@ -40,9 +40,12 @@ void dot_rows(const GemmArgs<T>& g) {
 
 template <class T>
 void gemm_dots(const GemmArgs<T>& g) {
-    if (g.m == 1) dot_rows<T, 1>(g);
-    else if (g.m == 2) dot_rows<T, 2>(g);
-    else dot_rows<T, 3>(g);
+    if (g.m == 1)
+        dot_rows<T, 1>(g);
+    else if (g.m == 2)
+        dot_rows<T, 2>(g);
+    else
+        dot_rows<T, 3>(g);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// GEMM for one instruction set: see gemm.h. Needs GCC's vector extensions (GCC, Clang); elsewhere the table is empty.
+// GEMM for one instruction set: see gemm.h. Needs GCC's vector extensions (GCC, Clang); elsewhere the table
+// is empty.
 #include "cpu/gemm.h"
 
 #if defined(__GNUC__)

@@ -1,10 +1,11 @@
 // The micro-kernel: a tile of C, MR rows by NV vectors, stays in registers while k runs:
 //     acc[i][j] += A(i, k) * B(k, vector j)           (one broadcast of A, one vector of B)
 //
-// Limit: two FMAs per cycle (on Zen 3 at 3.4 GHz 109 GFLOP/s in float32, half of that in float64). It takes 8 tiles or
-// more to hide an FMA's four cycles, and MR * NV + NV + 1 registers: 6 x 2 of 16 for AVX2, 14 x 2 of 32 for AVX-512.
-// GCC/Clang vector extensions, so that one text serves every instruction set; loops over the tile are fully unrolled.
-// After a change look at the assembly: a spilled accumulator costs a third of the speed.
+// Limit: two FMAs per cycle (on Zen 3 at 3.4 GHz 109 GFLOP/s in float32, half of that in float64). It takes 8
+// tiles or more to hide an FMA's four cycles, and MR * NV + NV + 1 registers: 6 x 2 of 16 for AVX2, 14 x 2 of
+// 32 for AVX-512. GCC/Clang vector extensions, so that one text serves every instruction set; loops over the
+// tile are fully unrolled. After a change look at the assembly: a spilled accumulator costs a third of the
+// speed.
 //
 // Determinism: whatever the tile's shape, an element is the same chain of FMAs in the order of k.
 #pragma once
@@ -30,7 +31,7 @@ constexpr int kVectorBytes = 32;
 constexpr int kVectorBytes = 16;
 #endif
 constexpr int kMaxRows = 12, kMaxVectors = 4;
-constexpr int max_rows(int vectors) { return vectors == 1 ? 12 : vectors == 2 ? 6 : vectors == 3 ? 4 : 3; }
+constexpr int max_rows(int vectors) { return vectors == 1 ? 12 : vectors == 2 ? 6 : vectors == 3 ? 4 : 2; }
 #endif
 
 // vec: a register. loose: the same, anywhere in memory.
@@ -63,38 +64,39 @@ inline int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Columns 0, VL, ... of the tile, but the last vector starts at `last`, so that it ends where the tile ends: two vectors
-// that overlap compute the same numbers twice, and no width from VL upwards needs a mask or a copy.
+// Columns 0, VL, ... of the tile, but the last vector starts at `last`, so that it ends where the tile ends:
+// two vectors that overlap compute the same numbers twice, and no width from VL upwards needs a mask or a
+// copy.
 template <class T>
 struct Tile {
     const T* a;
-    int64_t lda;        // rows of A:    A(i, k) = a[i * lda + k]
-                        // columns of A: A(i, k) = a[i + k * lda]
+    int64_t lda;  // rows of A:    A(i, k) = a[i * lda + k]
+                  // columns of A: A(i, k) = a[i + k * lda]
     const T* b;
     int64_t ldb;
     int64_t k;
-    int64_t last;       // first column of the last vector
-    T* keep;            // Keep: B is copied here (rows of `ldkeep`) as it is read
+    int64_t last;  // first column of the last vector
+    T* keep;       // Keep: B is copied here (rows of `ldkeep`) as it is read
     int64_t ldkeep;
     T* c;
     int64_t ldc;
-    bool add;           // C += instead of C =
-    bool finish;        // the last block of k: bias and lower bound
+    bool add;     // C += instead of C =
+    bool finish;  // the last block of k: bias and lower bound
     const T* bias;
     T low;
 };
 
 enum Access { kRows = 0, kColumns = 1 };
 
-// Keep: the first row panel reads B from the caller's matrix and stores it into the panel as it goes. Two stores beside
-// twelve FMAs are free, so plain B needs no packing pass.
+// Keep: the first row panel reads B from the caller's matrix and stores it into the panel as it goes. Two
+// stores beside twelve FMAs are free, so plain B needs no packing pass.
 template <class T, int MR, int NV, int access, bool Keep>
 void micro(const Tile<T>& t) {
     constexpr int VL = kLanes<T>;
     vec<T> acc[MR][NV] = {};
     T* c = t.c;
     const int64_t ldc = t.ldc, last = NV > 1 ? t.last : 0;
-    TFLBP_UNROLL for (int i = 0; i < MR; i++) {     // wanted some hundred cycles from now
+    TFLBP_UNROLL for (int i = 0; i < MR; i++) {  // wanted some hundred cycles from now
         __builtin_prefetch(c + i * ldc, 1, 3);
         if (NV > 1) __builtin_prefetch(c + i * ldc + last + VL - 1, 1, 3);
     }
@@ -114,8 +116,8 @@ void micro(const Tile<T>& t) {
         if (Keep) keep += ldkeep;
     };
     if (access == kRows) {
-        // Rows 3q, 3q + 1, 3q + 2 are addressed as p[q], p[q] + lda, p[q] + 2 lda, which x86 does for free. The asm
-        // hides how the p[q] are related, or the compiler makes one pointer per row and spills them.
+        // Rows 3q, 3q + 1, 3q + 2 are addressed as p[q], p[q] + lda, p[q] + 2 lda, which x86 does for free.
+        // The asm hides how the p[q] are related, or the compiler makes one pointer per row and spills them.
         constexpr int Q = (MR + 2) / 3;
         const T* p[Q];
         int64_t lda = t.lda;
@@ -147,21 +149,21 @@ void micro(const Tile<T>& t) {
         }
     }
     const auto column = [&](int j) { return j == NV - 1 ? last : int64_t(j) * VL; };
-    if (t.add)                                      // all loads of a row before its stores: the vectors may overlap
-        TFLBP_UNROLL for (int i = 0; i < MR; i++)
-            TFLBP_UNROLL for (int j = 0; j < NV; j++) acc[i][j] += load(c + i * ldc + column(j));
+    if (t.add)  // all loads of a row before its stores: the vectors may overlap
+        TFLBP_UNROLL for (int i = 0; i < MR; i++) TFLBP_UNROLL for (int j = 0; j < NV; j++) acc[i][j] +=
+            load(c + i * ldc + column(j));
     if (t.finish) {
         const vec<T> low = t.low - vec<T>{};
         TFLBP_UNROLL for (int j = 0; j < NV; j++) {
             const vec<T> bias = t.bias ? load(t.bias + column(j)) : vec<T>{};
             TFLBP_UNROLL for (int i = 0; i < MR; i++) {
                 const vec<T> v = acc[i][j] + bias;
-                acc[i][j] = low > v ? low : v;      // NaN > 0 is false: NaN stays
+                acc[i][j] = low > v ? low : v;  // NaN > 0 is false: NaN stays
             }
         }
     }
-    TFLBP_UNROLL for (int i = 0; i < MR; i++)
-        TFLBP_UNROLL for (int j = 0; j < NV; j++) store(c + i * ldc + column(j), acc[i][j]);
+    TFLBP_UNROLL for (int i = 0; i < MR; i++) TFLBP_UNROLL for (int j = 0; j < NV; j++)
+        store(c + i * ldc + column(j), acc[i][j]);
 }
 
 // One instance per height and width: edges waste no FMA.
@@ -194,8 +196,8 @@ constexpr MicroTable<T> make_micro_table() {
 template <class T>
 constexpr MicroTable<T> kMicro = make_micro_table<T>();
 
-// A tile of any width up to NV vectors. Narrower than one vector (only where the whole of C is): computed beside C
-// from a zero-padded panel, then merged.
+// A tile of any width up to NV vectors. Narrower than one vector (only where the whole of C is): computed
+// beside C from a zero-padded panel, then merged.
 template <class T>
 inline void run_tile(Tile<T>& t, int rows, int64_t width, Access access, bool keep) {
     constexpr int VL = kLanes<T>;

@@ -1,7 +1,8 @@
 // Copies of A and B, made only where reading them in place would be slow.
 //
-// The kernel broadcasts single elements of A, so A never needs a transpose: rows are copied as rows, columns as columns.
-// B needs one only when it is stored transposed (dX = g W^T); narrower than a vector it is padded with zeros.
+// The kernel broadcasts single elements of A, so A never needs a transpose: rows are copied as rows, columns
+// as columns. B needs one only when it is stored transposed (dX = g W^T); narrower than a vector it is padded
+// with zeros.
 #pragma once
 
 #include "cpu/gemm_micro.h"
@@ -46,8 +47,9 @@ void pack_narrow(T* to, const T* from, int64_t step_k, int64_t step_n, int64_t k
     }
 }
 
-// Transposing in registers: every vector takes 16 bytes from each of several rows, one row per 128-bit lane (inserts
-// from memory use the load ports), and unpacks within the lanes do the rest: half the shuffles of a full transpose.
+// Transposing in registers: every vector takes 16 bytes from each of several rows, one row per 128-bit lane
+// (inserts from memory use the load ports), and unpacks within the lanes do the rest: half the shuffles of a
+// full transpose.
 #if defined(__AVX512F__)
 inline vec<float> lanes(const float* p, int64_t step) {
     __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
@@ -78,7 +80,9 @@ inline vec<double> low(vec<double> x, vec<double> y) { return _mm256_unpacklo_pd
 inline vec<double> high(vec<double> x, vec<double> y) { return _mm256_unpackhi_pd(x, y); }
 #else
 template <class T>
-vec<T> lanes(const T* p, int64_t) { return load(p); }
+vec<T> lanes(const T* p, int64_t) {
+    return load(p);
+}
 inline vec<float> low(vec<float> x, vec<float> y) { return vec<float>{x[0], y[0], x[1], y[1]}; }
 inline vec<float> high(vec<float> x, vec<float> y) { return vec<float>{x[2], y[2], x[3], y[3]}; }
 inline vec<double> low(vec<double> x, vec<double> y) { return vec<double>{x[0], y[0]}; }
@@ -101,7 +105,8 @@ inline void transpose_step(double* to, int64_t ldto, const double* from, int64_t
     store(to + ldto, high(r0, r1));
 }
 
-// B stored [n][k], n >= VL columns wide, into a panel [k][ldto]; the last vector overlaps the one before (see Tile).
+// B stored [n][k], n >= VL columns wide, into a panel [k][ldto]; the last vector overlaps the one before (see
+// Tile).
 template <class T>
 void pack_transposed(T* to, int64_t ldto, const T* from, int64_t ld, int64_t k, int64_t n) {
     constexpr int VL = kLanes<T>, step = 16 / int(sizeof(T));

@@ -10,8 +10,8 @@ template <class T>
 bool linear(int64_t m, int64_t n, int64_t k, const T* x, const T* w, const T* b, bool relu, T* out);
 
 // dx = h w^T, dw = x^T h, db = column sums of h, where h = g * (out > 0), or g when `out` is null.
-// A gradient that is not wanted is null. masked: room for m * masked_stride(n) elements, needed only when `out` is
-// given and dx or dw is wanted. Both false when out of memory.
+// A gradient that is not wanted is null. masked: room for m * masked_stride(n) elements, needed only when
+// `out` is given and dx or dw is wanted. Both false when out of memory.
 template <class T>
 struct LinearBackward {
     int64_t m, n, k;
@@ -25,14 +25,15 @@ bool linear_backward(const LinearBackward<T>& args);
 template <class T>
 int64_t masked_stride(int64_t n);
 
-// One pass over some rows of g: masked = g * (out > 0), and sums[j] += column j of that. Either may be absent.
+// One pass over some rows of g: masked = g * (out > 0), and sums[j] += column j of that. Either may be
+// absent.
 template <class T>
 struct MaskArgs {
     int64_t rows, n;
-    const T *g, *out;       // out null: nothing is masked
-    T* masked;              // null: only sums
+    const T *g, *out;  // out null: nothing is masked
+    T* masked;         // null: only sums
     int64_t ldmasked;
-    double* sums;           // null: no sums
+    double* sums;  // null: no sums
 };
 struct LinearTable {
     void (*mask_f32)(const MaskArgs<float>&);

@@ -1,8 +1,9 @@
 // The activation mask and the bias gradient in one pass: see linear.h.
 //
-// Limit: reads g and out once, writes masked once; at 128 features this is 1 to 2 % of the two products it serves.
-// A NaN in `out` masks like a negative number, and what is masked is multiplied by zero, not replaced: exactly
-// g * (out > 0). Sums are kept in double, so a float32 bias gradient is right to its last place.
+// Limit: reads g and out once, writes masked once; at 128 features this is 1 to 2 % of the two products it
+// serves. A NaN in `out` masks like a negative number, and what is masked is multiplied by zero, not
+// replaced: exactly g * (out > 0). Sums are kept in double, so a float32 bias gradient is right to its last
+// place.
 #include "cpu/linear.h"
 
 namespace tflbp {
@@ -19,13 +20,15 @@ inline T masked_value(const MaskArgs<T>& a, int64_t row, int64_t j) {
 
 template <class T, bool masks, bool stores, bool sums>
 void mask_rows(const MaskArgs<T>& args) {
-    const MaskArgs<T> a = args;             // a copy: the stores below cannot change it
+    const MaskArgs<T> a = args;  // a copy: the stores below cannot change it
     int64_t i = 0;
-    for (; i + 4 <= a.rows; i += 4) {       // four rows per visit of the sums
+    for (; i + 4 <= a.rows; i += 4) {  // four rows per visit of the sums
 #pragma omp simd
         for (int64_t j = 0; j < a.n; j++) {
-            const double u = double(masked_value<T, masks, stores>(a, i, j)) + masked_value<T, masks, stores>(a, i + 1, j);
-            const double v = double(masked_value<T, masks, stores>(a, i + 2, j)) + masked_value<T, masks, stores>(a, i + 3, j);
+            const double u =
+                double(masked_value<T, masks, stores>(a, i, j)) + masked_value<T, masks, stores>(a, i + 1, j);
+            const double v = double(masked_value<T, masks, stores>(a, i + 2, j)) +
+                             masked_value<T, masks, stores>(a, i + 3, j);
             if (sums) a.sums[j] += u + v;
         }
     }
