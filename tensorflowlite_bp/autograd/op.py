@@ -108,7 +108,8 @@ class Op:
         self.jvp = jvp
         self.v0 = vjp[0] if vjp else None
         self.v1 = vjp[1] if len(vjp) > 1 else None
-        # per argument: 0 keep nothing, 1 keep the array, 2 keep its shape and dtype
+        # per argument: 0 keep nothing, 1 keep the array, 2 keep its shape and dtype; those past the third are
+        # kept as the third is
         self.saves = tuple(1 if n in saves else 2 if n + ".shape" in saves else 0 for n in _NAMES)
         self.s0, self.s1 = self.saves[0] == 1, self.saves[1] == 1
         self.so = "out" in saves
@@ -131,10 +132,6 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
-
-    def saved(self, i: int) -> int:
-        """How argument i is kept; arguments past the third are kept as the third is."""
-        return self.saves[i if i < 3 else 2]
 
 
 def public(op: Op, function: Callable, doc: str | None = None) -> Callable:

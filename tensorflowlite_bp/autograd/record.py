@@ -98,13 +98,13 @@ def apply_aux(op: Op, args: tuple[Tensor, ...], params: dict[str, Any]) -> tuple
     if recording():
         parents = tuple([s.node for s in args])
         if parents.count(None) != len(parents):
-            kept = [op.saved(i) for i in range(len(data))]
-            saved = tuple([x if k == 1 else Spec(x) if k else None for x, k in zip(data, kept, strict=True)])
+            kept = op.saves if len(data) <= 3 else op.saves + op.saves[2:] * (len(data) - 3)
+            saved = tuple([x if k == 1 else Spec(x) if k else None for x, k in zip(data, kept, strict=False)])
             t.node = NodeN(op, parents, saved, params, aux if op.aux else a if op.so else None, a.shape)
     return t, aux
 
 
-# ------------------------------------------------------------------ arguments that are not Tensors, or do not agree
+# ------------------------------------------------------------ arguments that are not Tensors, or do not agree
 def as_array(a: Any, cls: type) -> Any:
     """NumPy gives scalars for 0-d results; a Tensor always holds an array."""
     return backend.by_type[cls].asarray(a)

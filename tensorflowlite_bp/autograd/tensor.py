@@ -237,7 +237,7 @@ class Tensor(TensorMethods):
         return graph.copy(self)
 
     def __deepcopy__(self, memo: dict) -> "Tensor":
-        out = new(type(self))
+        out = new(Tensor)
         memo[id(self)] = out
         out.data = self.data.copy()
         out.node = None

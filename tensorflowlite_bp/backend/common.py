@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from .._typing import Array, Axis, Shape
+from ..errors import message
 
 
 def count(shape: Shape, axis: Axis) -> int:
@@ -125,8 +126,25 @@ def softmax_cross_entropy(
     reduction: int,
     want_grad: bool,
 ) -> tuple[Array, Array | None]:
-    """Loss and d loss / d logits. See ops/losses.py for the meaning; reduction is 0 none, 1 mean, 2 sum."""
+    """Loss and d loss / d logits. See ops/losses.py for the meaning; reduction is 0 none, 1 mean, 2 sum.
+
+    Raises ValueError naming the first label out of range, as the kernel does.
+    """
     classes = z.shape[-1]
+    outside = (labels < 0) | (labels >= classes)
+    if ignore_index is not None:
+        outside &= labels != ignore_index
+    if outside.any():
+        at = int(xp.flatnonzero(outside)[0])
+        raise ValueError(
+            message(
+                "softmax_cross_entropy",
+                f"labels must be in [0, {classes}).",
+                received=f"label {int(labels.reshape(-1)[at])} at position {at}",
+                hint="labels count from 0; the last axis of the logits holds one entry per class, and ignore_index "
+                "names a label to leave out.",
+            )
+        )
     dtype = z.dtype
     logp = log_softmax(xp, z.astype(xp.float32) if dtype.itemsize == 2 else z, -1)
     kept = xp.ones(labels.shape, bool) if ignore_index is None else labels != ignore_index

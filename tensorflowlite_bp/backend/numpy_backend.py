@@ -1,5 +1,6 @@
 """The protocol on NumPy. Where NumPy's own function has the right meaning, it *is* the attribute."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from numpy import (
     argmin,
     argsort,
     asarray,
-    broadcast_to,
     cbrt,
     ceil,
     clip,
@@ -150,9 +150,10 @@ def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     if kind not in "fc":
         return np.mean(x, axis=axis, keepdims=keepdims)
     total = np.asarray(_add_reduce(x, axis=axis, keepdims=keepdims))
-    count = x.size // total.size if total.size else common.count(x.shape, axis)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.true_divide(total, total.dtype.type(count))
+    count = common.count(x.shape, axis)
+    if count == 0:
+        return np.full(total.shape, np.nan, total.dtype)
+    return total / np.asarray(count, total.dtype)
 
 
 def prod(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -208,6 +209,14 @@ def einsum_labelled(*xs: Array, labels: tuple[str, ...], result: str) -> Array:
 # ------------------------------------------------------------------ shape, indexing
 def reshape(x: Array, *, shape: Shape) -> Array:
     return x.reshape(shape)
+
+
+def broadcast_to(x: Array, shape: Shape) -> Array:
+    if math.prod(shape) > 4096:
+        return np.broadcast_to(x, shape)  # a view; but 4 us of Python, the time to write as many elements
+    out = np.empty(shape, x.dtype)
+    out[...] = x
+    return out
 
 
 def transpose(x: Array, *, axes: tuple[int, ...]) -> Array:

@@ -177,8 +177,8 @@ def einsum(subscripts: str, *operands: Any, optimize: Any = None) -> Tensor:
     has the labels that occur once, sorted.
 
     >>> import numpy as np, tensorflowlite_bp as bp
-    >>> bp.numpy.einsum("ij,ij->i", np.ones((2, 3)), np.ones((2, 3)))
-    array([3., 3.])
+    >>> bp.einsum("ij,ij->i", np.ones((2, 3)), np.ones((2, 3)))
+    Tensor([3., 3.])
     """
     xs = list(agree_all([lift(x) for x in operands]))
     inputs, result = _parse(subscripts, xs)

@@ -143,32 +143,11 @@ def softmax_cross_entropy(
                 hint=hint,
             )
         )
-    _check_range(name, y, x.shape[-1], ignore_index)
     params = {
         "labels": y, "weight": raw_weight, "ignore_index": ignore_index, "label_smoothing":
         float(label_smoothing), "reduction": code,
     }  # fmt: skip
     return applyn(_SOFTMAX, (x,), params)
-
-
-def _check_range(name: str, labels: Any, classes: int, ignore: int | None) -> None:
-    if not labels.size:
-        return
-    if labels.min() >= 0 and labels.max() < classes:
-        return
-    bad = (labels < 0) | (labels >= classes)
-    if ignore is not None:
-        bad &= labels != ignore
-    if bad.any():
-        at = int(np.flatnonzero(bad)[0])
-        raise ValueError(
-            message(
-                name,
-                f"labels must be in [0, {classes}).",
-                received=f"label {labels.reshape(-1)[at]} at position {np.unravel_index(at, labels.shape)}",
-                hint="count the classes from 0; use ignore_index for labels to leave out.",
-            )
-        )
 
 
 def _soft_labels(x: Tensor, q: Tensor, weight: Any, smoothing: float, code: int) -> Tensor:

@@ -14,7 +14,7 @@ from ..autograd.node import Leaf, Node, NodeN
 from ..autograd.record import apply1, apply2, lift
 from ..autograd.tensor import Tensor, to_array, unshared
 from ..errors import DTypeError, GradientError, ShapeError, message
-from . import creation, indexing, linalg
+from . import creation, indexing, inplace, linalg
 from . import elementwise as e
 from . import reductions as r
 from . import shape as s
@@ -119,105 +119,12 @@ def _divmod(self: Tensor, other: Any) -> tuple[Tensor, Tensor]:
 
 
 # ------------------------------------------------------------------ writing in place
-def assign(target: Tensor, value: Tensor) -> None:
-    """Give `target` the value and the history of `value`: the new version that an in-place operation on a
-    recording tensor makes.
-    """
-    if value.shape != target.shape:
-        raise ShapeError(
-            message(
-                "in-place",
-                "the result must fit the tensor it is written to.",
-                received=f"result {value.shape}, tensor {target.shape}",
-            )
-        )
-    if value.dtype != target.dtype:
-        if not np.can_cast(value.dtype, target.dtype, "same_kind"):
-            raise DTypeError(
-                message("in-place", f"a {value.dtype} result does not fit a {target.dtype} tensor.")
-            )
-        value = e.astype(value, target.dtype)
-    target.data, target.node = value.data, value.node
-
-
-def check_writable(target: Tensor, records: bool) -> None:
-    """Raise where writing would give a wrong gradient, or break an alias."""
-    if not recording():
-        return
-    node = target.node
-    if type(node) is Leaf:
-        raise GradientError(
-            message(
-                "in-place",
-                "a leaf that requires grad cannot be written in place.",
-                hint="write inside bp.no_grad() (a weight's update), or work on a copy: y = x.copy().",
-            )
-        )
-    if isinstance(node, (Node, NodeN)) and node.op.view and target.data.base is not None:
-        raise GradientError(
-            message(
-                "in-place",
-                "this tensor is a view of a recording tensor; writing through it cannot be followed.",
-                received=f"the result of {node.op.name}",
-                hint="write to the original, x[i] = v, or to a copy: y = x[i].copy().",
-            )
-        )
-    if node is None and records and target.data.base is not None:
-        raise GradientError(
-            message(
-                "in-place",
-                "a recording value cannot be written into a view: the tensor it views would not know.",
-                hint="write to the original, or to a copy.",
-            )
-        )
-
-
-def _write(
-    target: Tensor, raw_write: Callable[[Any], None], result: Callable[[], Tensor], records: bool
-) -> None:
-    """Write to memory where nothing is recorded, else make a new version."""
-    check_writable(target, records)
-    if recording() and (target.node is not None or records):
-        assign(target, result())
-        return
-    if target.node is not None:
-        raw_write(target._writable())  # under no_grad: a live graph keeps the values it saved
-        return
-    if not unshared(target):
-        engine.note_write(target.data)
-    raw_write(target.data)
-
-
-def _setitem(self: Tensor, index: Any, value: Any) -> None:
-    index = indexing.raw_index(index)
-    value = value if isinstance(value, Tensor) else to_array(value)
-    records = isinstance(value, Tensor) and value.node is not None
-
-    def raw_write(data: Any) -> None:
-        data[index] = value.data if isinstance(value, Tensor) else value
-
-    _write(self, raw_write, lambda: indexing.setitem(self, value, index), records)
-
-
-def _in_place(function: Callable, ufunc: str) -> Callable:
-    def method(self: Tensor, other: Any) -> Tensor:
-        other = lift(other, self)
-
-        def raw_write(data: Any) -> None:
-            getattr(np, ufunc)(data, other.data, out=data, casting="same_kind")
-
-        _write(self, raw_write, lambda: function(self, other), other.node is not None)
-        return self
-
-    return method
-
-
 for _name, (_function, _ufunc) in {
     "iadd": (e.add, "add"), "isub": (e.subtract, "subtract"), "imul": (e.multiply, "multiply"), "itruediv":
     (e.divide, "divide"), "ipow": (e.power, "power"), "imod": (e.remainder, "remainder"), "ifloordiv":
     (e.floor_divide, "floor_divide"),
 }.items():  # fmt: skip
-    setattr(Tensor, f"__{_name}__", _in_place(_function, _ufunc))
+    setattr(Tensor, f"__{_name}__", inplace.operator(_function, _ufunc))
 
 
 def _fill(self: Tensor, value: Any) -> None:
@@ -275,8 +182,8 @@ METHODS: dict[str, Callable] = {
     "__divmod__": _divmod,
     "__round__": _float_or_int,
     "__iter__": _iter,
-    "__getitem__": indexing.getitem,
-    "__setitem__": _setitem,
+    "__getitem__": inplace.getitem,
+    "__setitem__": inplace.setitem,
     "fill": _fill,
     "reshape": _reshape,
     "transpose": _transpose,
@@ -322,12 +229,3 @@ Tensor.real = property(
     lambda self: e.real(self) if self.data.dtype.kind == "c" else self, doc="The real part."
 )  # type: ignore[attr-defined]
 Tensor.imag = property(e.imag, doc="The imaginary part.")  # type: ignore[attr-defined]
-
-
-def write_all(target: Tensor, result: Tensor) -> None:
-    """target[...] = result, as `out=target` means it."""
-
-    def raw_write(data: Any) -> None:
-        np.copyto(data, result.data, casting="same_kind")
-
-    _write(target, raw_write, lambda: result, result.node is not None)

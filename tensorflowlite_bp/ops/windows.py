@@ -41,9 +41,9 @@ def _reach(window: Ints, dilation: Ints) -> Ints:
 
 def pads_of(name: str, padding: Any, space: Ints, window: Ints, strides: Ints, dilation: Ints) -> Pairs:
     """(low, high) per axis, from any form of the argument."""
-    if padding == "valid":
-        return ((0, 0),) * len(space)
     if isinstance(padding, str):
+        if padding == "valid":
+            return ((0, 0),) * len(space)
         if padding not in ("same", "causal"):
             _raise_padding(name, padding, len(space))
         total = [
