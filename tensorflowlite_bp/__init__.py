@@ -19,200 +19,53 @@ from .autograd.custom import custom_jvp, custom_vjp
 from .autograd.jacobians import hessian, hvp, jacobian
 from .autograd.modes import enable_grad, no_grad
 from .autograd.tensor import Tensor
-from .autograd.transforms import elementwise_grad, grad, jvp, stop_gradient, value_and_grad, vjp  # fmt: skip
+from .autograd.transforms import elementwise_grad, grad, jvp, stop_gradient, value_and_grad, vjp
 from .backend import set_backend
 from .errors import DeviceError, DTypeError, GradientError, NumericsError, SavingError, ShapeError, TFLBPError
 from .ops import random
+
+# fmt: off
+# isort: off
 from .ops.creation import (
-    arange,
-    asarray,
-    empty,
-    empty_like,
-    eye,
-    full,
-    full_like,
-    linspace,
-    meshgrid,
-    ones,
-    ones_like,
-    tensor,
-    zeros,
-    zeros_like,
-)  # fmt: skip
+    arange, asarray, empty, empty_like, eye, full, full_like, linspace, meshgrid, ones, ones_like, tensor,
+    zeros, zeros_like,
+)
 from .ops.elementwise import (
-    abs,
-    absolute,
-    add,
-    arccos,
-    arccosh,
-    arcsin,
-    arcsinh,
-    arctan,
-    arctan2,
-    arctanh,
-    astype,
-    cbrt,
-    ceil,
-    clip,
-    conj,
-    conjugate,
-    copy,
-    copysign,
-    cos,
-    cosh,
-    deg2rad,
-    divide,
-    equal,
-    exp,
-    exp2,
-    expm1,
-    floor,
-    floor_divide,
-    fmax,
-    fmin,
-    fmod,
-    greater,
-    greater_equal,
-    hypot,
-    imag,
-    isfinite,
-    isinf,
-    isnan,
-    less,
-    less_equal,
-    log,
-    log1p,
-    log2,
-    log10,
-    logaddexp,
-    logaddexp2,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
-    maximum,
-    minimum,
-    mod,
-    multiply,
-    negative,
-    not_equal,
-    positive,
-    pow,
-    power,
-    rad2deg,
-    real,
-    reciprocal,
-    remainder,
-    rint,
-    round,
-    sign,
-    signbit,
-    sin,
-    sinh,
-    sqrt,
-    square,
-    subtract,
-    tan,
-    tanh,
-    true_divide,
-    trunc,
-    where,
-)  # fmt: skip
+    abs, absolute, add, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, astype, cbrt, ceil, clip,
+    conj, conjugate, copy, copysign, cos, cosh, deg2rad, divide, equal, exp, exp2, expm1, floor,
+    floor_divide, fmax, fmin, fmod, greater, greater_equal, hypot, imag, isfinite, isinf, isnan, less,
+    less_equal, log, log1p, log2, log10, logaddexp, logaddexp2, logical_and, logical_not, logical_or,
+    logical_xor, maximum, minimum, mod, multiply, negative, not_equal, positive, pow, power, rad2deg, real,
+    reciprocal, remainder, rint, round, sign, signbit, sin, sinh, sqrt, square, subtract, tan, tanh,
+    true_divide, trunc, where,
+)
 from .ops.indexing import (
-    argsort,
-    diagonal,
-    nonzero,
-    searchsorted,
-    sort,
-    take,
-    take_along_axis,
-    trace,
-)  # fmt: skip
+    argsort, diagonal, nonzero, searchsorted, sort, take, take_along_axis, trace,
+)
 from .ops.linalg import dot, einsum, inner, matmul, outer, tensordot, vdot, vecdot
 from .ops.reductions import (
-    all,
-    amax,
-    amin,
-    any,
-    argmax,
-    argmin,
-    count_nonzero,
-    cumsum,
-    logsumexp,
-    max,
-    mean,
-    min,
-    prod,
-    std,
-    sum,
+    all, amax, amin, any, argmax, argmin, count_nonzero, cumsum, logsumexp, max, mean, min, prod, std, sum,
     var,
-)  # fmt: skip
+)
 from .ops.shape import (
-    array_split,
-    atleast_1d,
-    atleast_2d,
-    broadcast_arrays,
-    broadcast_to,
-    concat,
-    concatenate,
-    expand_dims,
-    flip,
-    matrix_transpose,
-    moveaxis,
-    pad,
-    permute_dims,
-    ravel,
-    repeat,
-    reshape,
-    roll,
-    split,
-    squeeze,
-    stack,
-    swapaxes,
-    tile,
-    transpose,
-    tril,
-    triu,
-    unstack,
-)  # fmt: skip
+    array_split, atleast_1d, atleast_2d, broadcast_arrays, broadcast_to, concat, concatenate, expand_dims,
+    flip, matrix_transpose, moveaxis, pad, permute_dims, ravel, repeat, reshape, roll, split, squeeze, stack,
+    swapaxes, tile, transpose, tril, triu, unstack,
+)
+# isort: on
+# fmt: on
 
 __version__ = "0.1.0"
 
 # imported when first asked for: array users do not pay for the training stack
-_LAZY = [
-    "callbacks",
-    "constraints",
-    "data",
-    "datasets",
-    "initializers",
-    "layers",
-    "losses",
-    "metrics",
-    "models",
-    "numpy",
-    "optimizers",
-    "regularizers",
-    "saving",
-    "testing",
-    "utils",
-]
+_LAZY = frozenset(
+    "callbacks constraints data datasets initializers layers losses metrics models optimizers regularizers "
+    "saving testing utils".split()
+)
 
 if TYPE_CHECKING:
-    from . import (
-        callbacks,
-        constraints,
-        data,
-        initializers,
-        layers,
-        losses,
-        metrics,
-        models,
-        optimizers,
-        regularizers,
-        saving,
-        testing,
-        utils,
-    )  # fmt: skip
+    from . import callbacks, constraints, data, datasets, initializers, layers, losses, metrics  # isort: skip
+    from . import models, optimizers, regularizers, saving, testing, utils  # isort: skip
 
 
 def __getattr__(name: str) -> Any:

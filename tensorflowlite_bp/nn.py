@@ -3,26 +3,14 @@
 Channels last.
 """
 
+# fmt: off
+# isort: off
 from .ops.activations import (
-    celu,
-    elu,
-    gelu,
-    glu,
-    hard_sigmoid,
-    hard_silu,
-    leaky_relu,
-    log_sigmoid,
-    log_softmax,
-    mish,
-    relu,
-    relu6,
-    selu,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    softsign,
-)  # fmt: skip
+    celu, elu, gelu, glu, hard_sigmoid, hard_silu, leaky_relu, log_sigmoid, log_softmax, mish, relu, relu6,
+    selu, sigmoid, silu, softmax, softplus, softsign,
+)
+# isort: on
+# fmt: on
 from .ops.conv import avg_pool, conv, conv_transpose, max_pool
 from .ops.elementwise import tanh
 from .ops.losses import sigmoid_cross_entropy, softmax_cross_entropy
