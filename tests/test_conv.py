@@ -366,6 +366,21 @@ def test_activation_and_bias_are_ops():
     close(nn.conv(x, w, b, activation=bp.tanh), np.tanh(plain))
 
 
+@pytest.mark.parametrize("space", [(1,), (1, 5), (1, 1, 1)])
+def test_axes_of_one_element(space):
+    r = np.random.default_rng(0)
+    d = len(space)
+    x, w, b = r.normal(size=(2, *space, 3)), r.normal(size=(*(1, 3, 2)[:d], 3, 4)), r.normal(size=4)
+    pads = explicit("same", space, w.shape[:-2], (2,) * d, (1,) * d)
+    leaves = [bp.tensor(a, requires_grad=True) for a in (x, w, b)]
+    out = nn.conv(*leaves, strides=2, padding="same")
+    g = r.normal(size=out.shape)
+    out.backward(g)
+    theirs = torch_conv(x, w, b, (2,) * d, pads, (1,) * d, 1, g)
+    for a, e in zip((out, *[t.grad for t in leaves]), theirs, strict=True):
+        close(a, e)
+
+
 # ------------------------------------------------------------------ transposed convolution
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize(

@@ -90,9 +90,8 @@ def transposed(
         if padding == "valid":
             low, length = 0, (n - 1) * s + (max(r, s) if more is None else r + more)
         elif padding == "same":
-            total = r + (
-                s - 2 if more is None else r % 2 - 2 + more
-            )  # zeros around x in the equivalent conv, as Keras has it
+            # zeros around x in the equivalent conv of the spread x, as Keras has it
+            total = r + (s - 2 if more is None else r % 2 - 2 + more)
             before = min(total - total // 2, r - 1)
             low, length = r - 1 - before, (n - 1) * s + 2 + total - r
         else:
