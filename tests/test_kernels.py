@@ -103,7 +103,7 @@ def torch_cross_entropy(x, y, weight, ignore, smoothing, reduction):
         (5, 65),
         (130, 257),
     ]
-    + [(3, 1000), (2, 33000), (3, 140001)],
+    + [(3, 1000), (2, 33000), (2, 540001)],
 )
 def test_cross_entropy_matches_torch(isa, rng, dtype, rows, classes):
     x = (rng.normal(size=(rows, classes)) * 3).astype(dtype)
@@ -118,7 +118,7 @@ def test_cross_entropy_matches_torch(isa, rng, dtype, rows, classes):
         loss, grad = native.softmax_cross_entropy(x, y, weight, ignore, smoothing, reduction, True)
         want, want_grad = torch_cross_entropy(x, y, weight, ignore, smoothing, reduction)
         close(loss, want, dtype, factor=4)
-        # torch itself is 9e-13 off here with label smoothing over 140001 classes in float64.
+        # torch itself is 9e-13 off here with label smoothing over 140,000 classes in float64.
         factor = 4 if dtype == np.float32 else 100
         close(grad, want_grad, dtype, factor=factor, terms=1.0 if reduction != MEAN else 1 / rows)
         only, nothing = native.softmax_cross_entropy(x, y, weight, ignore, smoothing, reduction, False)
@@ -152,7 +152,7 @@ def test_cross_entropy_nothing_to_average():
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("classes", [4, 40, 70000])
+@pytest.mark.parametrize("classes", [4, 40, 540001])
 def test_cross_entropy_extreme_logits(isa, dtype, classes):
     big = np.finfo(dtype).max / 4
     rows = np.zeros((6, classes), dtype)
@@ -282,7 +282,7 @@ def test_sigmoid_cross_entropy_keeps_small_losses(isa, dtype):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("log", [False, True])
-@pytest.mark.parametrize("classes", [*SIZES, 10, 140001])
+@pytest.mark.parametrize("classes", [*SIZES, 10, 540001])
 def test_softmax_and_backward(isa, rng, dtype, log, classes):
     rows = 35 if classes < 2000 else 3
     x = (rng.normal(size=(rows, classes)) * 4).astype(dtype)
@@ -296,7 +296,7 @@ def test_softmax_and_backward(isa, rng, dtype, log, classes):
 
 
 def test_softmax_of_masked_rows(isa):
-    for classes in (3, 40, 70000):
+    for classes in (3, 40, 540001):
         x = np.zeros((2, classes), np.float32)
         x[0, 1:] = -np.inf
         x[1] = -np.inf

@@ -15,8 +15,8 @@ namespace tflbp {
 
 namespace py = pybind11;
 
-// The array behind a handle if a kernel can read it in place: an exact ndarray, C-contiguous, aligned, in native
-// byte order. Null otherwise: the caller then answers None, and the reference in Python does the work.
+// The array behind a handle if a kernel can read it in place: an exact ndarray, C-contiguous, aligned, in
+// native byte order. Null otherwise: the caller then answers None, and the reference in Python does the work.
 inline PyArrayObject* plain_array(py::handle h) {
     if (!PyArray_CheckExact(h.ptr())) return nullptr;
     auto* a = reinterpret_cast<PyArrayObject*>(h.ptr());
@@ -26,7 +26,9 @@ inline PyArrayObject* plain_array(py::handle h, int type) {
     PyArrayObject* a = plain_array(h);
     return a && PyArray_TYPE(a) == type ? a : nullptr;
 }
-inline bool is_float(const PyArrayObject* a) { return PyArray_TYPE(a) == NPY_FLOAT32 || PyArray_TYPE(a) == NPY_FLOAT64; }
+inline bool is_float(const PyArrayObject* a) {
+    return PyArray_TYPE(a) == NPY_FLOAT32 || PyArray_TYPE(a) == NPY_FLOAT64;
+}
 inline bool same_shape(PyArrayObject* a, PyArrayObject* b) { return PyArray_SAMESHAPE(a, b); }
 
 template <class T>
@@ -40,7 +42,9 @@ inline py::object empty(int ndim, const npy_intp* shape, int type) {
     if (!a) throw py::error_already_set();
     return py::reinterpret_steal<py::object>(a);
 }
-inline py::object empty_like(PyArrayObject* a) { return empty(PyArray_NDIM(a), PyArray_DIMS(a), PyArray_TYPE(a)); }
+inline py::object empty_like(PyArrayObject* a) {
+    return empty(PyArray_NDIM(a), PyArray_DIMS(a), PyArray_TYPE(a));
+}
 template <class T>
 inline T* data(const py::object& a) {
     return data<T>(reinterpret_cast<PyArrayObject*>(a.ptr()));

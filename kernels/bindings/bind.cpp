@@ -21,17 +21,25 @@ void bind_runtime(py::module_& m) {
     m.def("set_num_threads", &set_num_threads, py::arg("n"), "Threads of the kernels; n < 1: one per core.");
     m.def("get_num_threads", &num_threads);
     m.def("isa", [] { return isa_name(isa()); }, "The instruction set in use.");
-    m.def("set_isa", [](const char* name) {
-        if (!set_isa(name))
-            throw py::value_error(std::string("[set_isa] an instruction set of this CPU and build was expected.\n  "
-                                              "Received: '") + name + "'.");
-    }, py::arg("name"), "For tests: run the kernels of another instruction set.");
-    m.def("isas", [] {
-        py::list names;
-        for (Isa level : {Isa::baseline, Isa::avx2, Isa::avx512})
-            if (isa_supported(level)) names.append(isa_name(level));
-        return names;
-    }, "The instruction sets that can run here.");
+    m.def(
+        "set_isa",
+        [](const char* name) {
+            if (!set_isa(name))
+                throw py::value_error(
+                    std::string("[set_isa] an instruction set of this CPU and build was expected.\n  "
+                                "Received: '") +
+                    name + "'.");
+        },
+        py::arg("name"), "For tests: run the kernels of another instruction set.");
+    m.def(
+        "isas",
+        [] {
+            py::list names;
+            for (Isa level : {Isa::baseline, Isa::avx2, Isa::avx512})
+                if (isa_supported(level)) names.append(isa_name(level));
+            return names;
+        },
+        "The instruction sets that can run here.");
     m.def("build_info", [] {
         py::dict info;
 #ifdef __VERSION__
@@ -55,7 +63,9 @@ static int import_numpy() {
 
 PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
     if (import_numpy() != 0) throw pybind11::error_already_set();
-    m.doc() = "Compiled kernels. A function gives None when its input is not for it; the caller then runs the reference.";
+    m.doc() =
+        "Compiled kernels. A function gives None when its input is not for it; the caller then runs the "
+        "reference.";
     tflbp::bind_runtime(m);
     tflbp::bind_allocator(m);
     tflbp::bind_loss(m);

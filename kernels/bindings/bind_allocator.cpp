@@ -1,7 +1,8 @@
 // The caching allocator as NumPy's data allocator (NEP 49).
 //
-// NumPy keeps the handler with each array, so arrays outlive both calls below. The current handler is a context variable:
-// threads start with NumPy's default and may call install_allocator themselves; the cache is one for all.
+// NumPy keeps the handler with each array, so arrays outlive both calls below. The current handler is a
+// context variable: threads start with NumPy's default and may call install_allocator themselves; the cache
+// is one for all.
 #include "arrays.h"
 #include "tflbp/allocator.h"
 
@@ -15,7 +16,7 @@ PyDataMem_Handler handler = {"tflbp_cache",
                               [](void*, void* p, size_t n) { return cache_realloc(p, n); },
                               [](void*, void* p, size_t n) { cache_free(p, n); }}};
 
-void set_handler(PyObject* capsule) {       // null: NumPy's default
+void set_handler(PyObject* capsule) {  // null: NumPy's default
     PyObject* before = PyDataMem_SetHandler(capsule);
     if (!before) throw py::error_already_set();
     Py_DECREF(before);
@@ -45,7 +46,9 @@ py::dict allocator_stats() {
 void bind_allocator(py::module_& m) {
     m.def("install_allocator", &install_allocator, py::arg("cap_bytes") = py::none(),
           "Keep freed array memory, at most cap_bytes of it (None: a quarter of the memory, at most 4 GiB).");
-    m.def("uninstall_allocator", [] { set_handler(nullptr); }, "Back to NumPy's allocator; living arrays are not touched.");
+    m.def(
+        "uninstall_allocator", [] { set_handler(nullptr); },
+        "Back to NumPy's allocator; living arrays are not touched.");
     m.def("trim_allocator", &cache_trim, "Give the kept memory back to the system; returns its bytes.");
     m.def("allocator_stats", &allocator_stats);
     m.def("reset_peak", &cache_reset_peak);

@@ -11,35 +11,43 @@ namespace {
 template <class T>
 const LossTable<T>& table();
 template <>
-const LossTable<float>& table<float>() { return TFLBP_DISPATCH(loss_f32); }
+const LossTable<float>& table<float>() {
+    return TFLBP_DISPATCH(loss_f32);
+}
 template <>
-const LossTable<double>& table<double>() { return TFLBP_DISPATCH(loss_f64); }
+const LossTable<double>& table<double>() {
+    return TFLBP_DISPATCH(loss_f64);
+}
 
 enum Reduction { kNone, kMean, kSum };
 
 [[noreturn]] void raise_label(int64_t label, int64_t position, int64_t classes, bool ignoring) {
     throw py::value_error(
-        "[softmax_cross_entropy] labels must be in [0, " + std::to_string(classes) + ").\n  Received: label " +
-        std::to_string(label) + " at position " + std::to_string(position) +
+        "[softmax_cross_entropy] labels must be in [0, " + std::to_string(classes) +
+        ").\n  Received: label " + std::to_string(label) + " at position " + std::to_string(position) +
         ".\n  Hint: labels count from 0; the last axis of the logits holds one entry per class" +
         (ignoring ? "." : ", and ignore_index names a label to leave out."));
 }
 
 // Labels as int64, -1 for "ignored"; -2 as result: all fine, else the position of a label out of range.
 template <class Label>
-int64_t read_labels(const Label* from, int64_t n, int64_t classes, bool ignoring, int64_t ignore, int64_t* to) {
+int64_t read_labels(const Label* from, int64_t n, int64_t classes, bool ignoring, int64_t ignore,
+                    int64_t* to) {
     for (int64_t i = 0; i < n; ++i) {
         const int64_t label = from[i];
-        if (ignoring && label == ignore) to[i] = -1;
-        else if (label < 0 || label >= classes) return i;
-        else to[i] = label;
+        if (ignoring && label == ignore)
+            to[i] = -1;
+        else if (label < 0 || label >= classes)
+            return i;
+        else
+            to[i] = label;
     }
     return -2;
 }
 
 template <class T>
-py::object cross_entropy(PyArrayObject* logits, PyArrayObject* labels, PyArrayObject* weight, py::handle ignore_index,
-                         double smoothing, int reduction, bool want_grad) {
+py::object cross_entropy(PyArrayObject* logits, PyArrayObject* labels, PyArrayObject* weight,
+                         py::handle ignore_index, double smoothing, int reduction, bool want_grad) {
     const int ndim = PyArray_NDIM(labels);
     const int64_t rows = PyArray_SIZE(labels), classes = PyArray_DIM(logits, ndim);
     const bool ignoring = !ignore_index.is_none();
@@ -82,23 +90,27 @@ py::object cross_entropy(PyArrayObject* logits, PyArrayObject* labels, PyArrayOb
         }
     }
     if (wrong != -2) {
-        const int64_t label = PyArray_ITEMSIZE(labels) == 4 ? data<int32_t>(labels)[wrong] : data<int64_t>(labels)[wrong];
+        const int64_t label =
+            PyArray_ITEMSIZE(labels) == 4 ? data<int32_t>(labels)[wrong] : data<int64_t>(labels)[wrong];
         raise_label(label, wrong, classes, ignoring);
     }
     return py::make_tuple(std::move(loss), std::move(grad));
 }
 
-py::object softmax_cross_entropy(py::handle logits, py::handle labels, py::handle weight, py::handle ignore_index,
-                                 double label_smoothing, int reduction, bool want_grad) {
+py::object softmax_cross_entropy(py::handle logits, py::handle labels, py::handle weight,
+                                 py::handle ignore_index, double label_smoothing, int reduction,
+                                 bool want_grad) {
     PyArrayObject *x = plain_array(logits), *y = plain_array(labels), *w = nullptr;
     if (!x || !y || !is_float(x) || PyArray_NDIM(x) != PyArray_NDIM(y) + 1) return py::none();
     const int label_type = PyArray_TYPE(y);
-    if (!PyTypeNum_ISSIGNED(label_type) || (PyArray_ITEMSIZE(y) != 4 && PyArray_ITEMSIZE(y) != 8)) return py::none();
+    if (!PyTypeNum_ISSIGNED(label_type) || (PyArray_ITEMSIZE(y) != 4 && PyArray_ITEMSIZE(y) != 8))
+        return py::none();
     for (int i = 0; i < PyArray_NDIM(y); ++i)
         if (PyArray_DIM(x, i) != PyArray_DIM(y, i)) return py::none();
     if (!weight.is_none()) {
         w = plain_array(weight, PyArray_TYPE(x));
-        if (!w || PyArray_NDIM(w) != 1 || PyArray_DIM(w, 0) != PyArray_DIM(x, PyArray_NDIM(y))) return py::none();
+        if (!w || PyArray_NDIM(w) != 1 || PyArray_DIM(w, 0) != PyArray_DIM(x, PyArray_NDIM(y)))
+            return py::none();
     }
     return PyArray_TYPE(x) == NPY_FLOAT32
                ? cross_entropy<float>(x, y, w, ignore_index, label_smoothing, reduction, want_grad)
@@ -122,13 +134,14 @@ py::object sigmoid_cross_entropy(py::handle logits, py::handle labels, bool want
     if (!x || !is_float(x)) return py::none();
     PyArrayObject* y = plain_array(labels, PyArray_TYPE(x));
     if (!y || !same_shape(x, y)) return py::none();
-    return PyArray_TYPE(x) == NPY_FLOAT32 ? sigmoid<float>(x, y, want_grad) : sigmoid<double>(x, y, want_grad);
+    return PyArray_TYPE(x) == NPY_FLOAT32 ? sigmoid<float>(x, y, want_grad)
+                                          : sigmoid<double>(x, y, want_grad);
 }
 
 struct Rows {
     int64_t rows, classes;
 };
-Rows rows_of(PyArrayObject* x) {    // the last axis against all others
+Rows rows_of(PyArrayObject* x) {  // the last axis against all others
     const int64_t classes = PyArray_DIM(x, PyArray_NDIM(x) - 1);
     return {classes > 0 ? PyArray_SIZE(x) / classes : 0, classes};
 }
@@ -144,8 +157,10 @@ py::object softmax(py::handle h, bool log) {
         Unlock unlock(r.rows * r.classes);
         table<T>().softmax(data<T>(x), o, r.rows, r.classes, log);
     };
-    if (PyArray_TYPE(x) == NPY_FLOAT32) run(0.f);
-    else run(0.0);
+    if (PyArray_TYPE(x) == NPY_FLOAT32)
+        run(0.f);
+    else
+        run(0.0);
     return out;
 }
 
@@ -162,17 +177,21 @@ py::object softmax_backward(py::handle g_, py::handle out_, bool log) {
         Unlock unlock(r.rows * r.classes);
         table<T>().softmax_backward(data<T>(g), data<T>(out), d, r.rows, r.classes, log);
     };
-    if (PyArray_TYPE(g) == NPY_FLOAT32) run(0.f);
-    else run(0.0);
+    if (PyArray_TYPE(g) == NPY_FLOAT32)
+        run(0.f);
+    else
+        run(0.0);
     return dx;
 }
 
 }  // namespace
 
 void bind_loss(py::module_& m) {
-    m.def("softmax_cross_entropy", &softmax_cross_entropy, py::arg("logits"), py::arg("labels"), py::arg("weight"),
-          py::arg("ignore_index"), py::arg("label_smoothing"), py::arg("reduction"), py::arg("want_grad"));
-    m.def("sigmoid_cross_entropy", &sigmoid_cross_entropy, py::arg("logits"), py::arg("labels"), py::arg("want_grad"));
+    m.def("softmax_cross_entropy", &softmax_cross_entropy, py::arg("logits"), py::arg("labels"),
+          py::arg("weight"), py::arg("ignore_index"), py::arg("label_smoothing"), py::arg("reduction"),
+          py::arg("want_grad"));
+    m.def("sigmoid_cross_entropy", &sigmoid_cross_entropy, py::arg("logits"), py::arg("labels"),
+          py::arg("want_grad"));
     m.def("softmax", &softmax, py::arg("x"), py::arg("log"));
     m.def("softmax_backward", &softmax_backward, py::arg("g"), py::arg("out"), py::arg("log"));
 }

@@ -10,9 +10,13 @@ namespace {
 template <class T>
 const NormTable<T>& table();
 template <>
-const NormTable<float>& table<float>() { return TFLBP_DISPATCH(norm_f32); }
+const NormTable<float>& table<float>() {
+    return TFLBP_DISPATCH(norm_f32);
+}
 template <>
-const NormTable<double>& table<double>() { return TFLBP_DISPATCH(norm_f64); }
+const NormTable<double>& table<double>() {
+    return TFLBP_DISPATCH(norm_f64);
+}
 
 // x as (outer, channels, inner) about `axis`; false if the axis is out of range or x is empty.
 bool shape_about(PyArrayObject* x, int axis, NormShape* s) {
@@ -34,15 +38,24 @@ PyArrayObject* per_channel(py::handle h, int type, int64_t channels, bool option
 }
 
 template <class T>
-py::object forward(PyArrayObject* x, PyArrayObject* weight, PyArrayObject* bias, double eps, const NormShape& shape) {
+py::object forward(PyArrayObject* x, PyArrayObject* weight, PyArrayObject* bias, double eps,
+                   const NormShape& shape) {
     const npy_intp channels = shape.channels;
     const int type = PyArray_TYPE(x);
     py::object out = empty_like(x), mean = empty(1, &channels, type), var = empty(1, &channels, type),
                inv = empty(1, &channels, type);
     const NormTable<T>& kernels = table<T>();
     std::unique_ptr<double[]> work(new double[kernels.workspace(shape) / sizeof(double) + 1]);
-    NormForward<T> a{shape, data<T>(x), weight ? data<T>(weight) : nullptr, bias ? data<T>(bias) : nullptr, eps,
-                     data<T>(out), data<T>(mean), data<T>(var), data<T>(inv), work.get()};
+    NormForward<T> a{shape,
+                     data<T>(x),
+                     weight ? data<T>(weight) : nullptr,
+                     bias ? data<T>(bias) : nullptr,
+                     eps,
+                     data<T>(out),
+                     data<T>(mean),
+                     data<T>(var),
+                     data<T>(inv),
+                     work.get()};
     {
         Unlock unlock(PyArray_SIZE(x));
         kernels.forward(a);
@@ -63,15 +76,16 @@ py::object batch_norm_forward(py::handle x_, py::handle weight_, py::handle bias
 }
 
 template <class T>
-py::object backward(PyArrayObject* g, PyArrayObject* x, PyArrayObject* weight, PyArrayObject* mean, PyArrayObject* inv,
-                    const NormShape& shape) {
+py::object backward(PyArrayObject* g, PyArrayObject* x, PyArrayObject* weight, PyArrayObject* mean,
+                    PyArrayObject* inv, const NormShape& shape) {
     const npy_intp channels = shape.channels;
     const int type = PyArray_TYPE(x);
     py::object dx = empty_like(x), dweight = empty(1, &channels, type), dbias = empty(1, &channels, type);
     const NormTable<T>& kernels = table<T>();
     std::unique_ptr<double[]> work(new double[kernels.workspace(shape) / sizeof(double) + 1]);
-    NormBackward<T> a{shape, data<T>(g), data<T>(x), weight ? data<T>(weight) : nullptr, data<T>(mean), data<T>(inv),
-                      data<T>(dx), data<T>(dweight), data<T>(dbias), work.get()};
+    NormBackward<T> a{shape,          data<T>(g),   data<T>(x),  weight ? data<T>(weight) : nullptr,
+                      data<T>(mean),  data<T>(inv), data<T>(dx), data<T>(dweight),
+                      data<T>(dbias), work.get()};
     {
         Unlock unlock(PyArray_SIZE(x));
         kernels.backward(a);
@@ -79,8 +93,8 @@ py::object backward(PyArrayObject* g, PyArrayObject* x, PyArrayObject* weight, P
     return py::make_tuple(std::move(dx), std::move(dweight), std::move(dbias));
 }
 
-py::object batch_norm_backward(py::handle g_, py::handle x_, py::handle weight_, py::handle mean_, py::handle inv_std_,
-                               int axis) {
+py::object batch_norm_backward(py::handle g_, py::handle x_, py::handle weight_, py::handle mean_,
+                               py::handle inv_std_, int axis) {
     PyArrayObject* x = plain_array(x_);
     NormShape shape;
     if (!x || !is_float(x) || !shape_about(x, axis, &shape)) return py::none();
@@ -99,10 +113,10 @@ py::object batch_norm_backward(py::handle g_, py::handle x_, py::handle weight_,
 }  // namespace
 
 void bind_norm(py::module_& m) {
-    m.def("batch_norm_forward", &batch_norm_forward, py::arg("x"), py::arg("weight"), py::arg("bias"), py::arg("eps"),
-          py::arg("axis"));
-    m.def("batch_norm_backward", &batch_norm_backward, py::arg("g"), py::arg("x"), py::arg("weight"), py::arg("mean"),
-          py::arg("inv_std"), py::arg("axis"));
+    m.def("batch_norm_forward", &batch_norm_forward, py::arg("x"), py::arg("weight"), py::arg("bias"),
+          py::arg("eps"), py::arg("axis"));
+    m.def("batch_norm_backward", &batch_norm_backward, py::arg("g"), py::arg("x"), py::arg("weight"),
+          py::arg("mean"), py::arg("inv_std"), py::arg("axis"));
 }
 
 }  // namespace tflbp

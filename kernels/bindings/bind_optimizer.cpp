@@ -12,14 +12,19 @@ namespace {
 template <class T>
 const OptimizerTable<T>& table();
 template <>
-const OptimizerTable<float>& table<float>() { return TFLBP_DISPATCH(optimizer_f32); }
+const OptimizerTable<float>& table<float>() {
+    return TFLBP_DISPATCH(optimizer_f32);
+}
 template <>
-const OptimizerTable<double>& table<double>() { return TFLBP_DISPATCH(optimizer_f64); }
+const OptimizerTable<double>& table<double>() {
+    return TFLBP_DISPATCH(optimizer_f64);
+}
 
-// Lists of arrays that belong together: parameter i with its gradient, its moments, all of one type and shape.
+// Lists of arrays that belong together: parameter i with its gradient, its moments, all of one type and
+// shape.
 constexpr int kMaxLists = 5;
 struct Entry {
-    void* data[kMaxLists];      // null for a list that is None
+    void* data[kMaxLists];  // null for a list that is None
     int64_t size;
     bool is_double;
 };
@@ -42,8 +47,10 @@ bool read_lists(const py::handle* lists, const bool* writable, int count, std::v
             if (lists[k].is_none()) continue;
             PyArrayObject* a = plain_array(PySequence_Fast_GET_ITEM(lists[k].ptr(), i));
             if (!a || !is_float(a) || (writable[k] && !PyArray_ISWRITEABLE(a))) return false;
-            if (!first) first = a;
-            else if (PyArray_TYPE(a) != PyArray_TYPE(first) || !same_shape(a, first)) return false;
+            if (!first)
+                first = a;
+            else if (PyArray_TYPE(a) != PyArray_TYPE(first) || !same_shape(a, first))
+                return false;
             e.data[k] = PyArray_DATA(a);
         }
         e.size = PyArray_SIZE(first);
@@ -53,15 +60,15 @@ bool read_lists(const py::handle* lists, const bool* writable, int count, std::v
     return true;
 }
 
-// Pieces of at most kSegment elements over all arrays, and jobs of neighbouring pieces of about kSegment elements, so that
-// a hundred small biases make one job and one large matrix many.
+// Pieces of at most kSegment elements over all arrays, and jobs of neighbouring pieces of about kSegment
+// elements, so that a hundred small biases make one job and one large matrix many.
 struct Segment {
     int32_t entry;
     int64_t begin, size;
 };
 struct Plan {
     std::vector<Segment> segments;
-    std::vector<size_t> jobs;       // first segment of each job, and the end
+    std::vector<size_t> jobs;  // first segment of each job, and the end
     int64_t elements = 0;
 };
 Plan plan_of(const std::vector<Entry>& entries) {
@@ -95,8 +102,8 @@ T* part(const Entry& e, int list, int64_t begin) {
     return e.data[list] ? static_cast<T*>(e.data[list]) + begin : nullptr;
 }
 
-py::object sgd_step(py::handle params, py::handle grads, py::handle velocities, double lr, double momentum, bool nesterov,
-                    double weight_decay, double scale) {
+py::object sgd_step(py::handle params, py::handle grads, py::handle velocities, double lr, double momentum,
+                    bool nesterov, double weight_decay, double scale) {
     const py::handle lists[] = {params, grads, velocities};
     const bool writable[] = {true, false, true};
     std::vector<Entry> entries;
@@ -109,16 +116,20 @@ py::object sgd_step(py::handle params, py::handle grads, py::handle velocities, 
         const Entry& e = entries[s.entry];
         auto run = [&](auto zero) {
             using T = decltype(zero);
-            table<T>().sgd(rule, part<T>(e, 0, s.begin), part<T>(e, 1, s.begin), part<T>(e, 2, s.begin), s.size);
+            table<T>().sgd(rule, part<T>(e, 0, s.begin), part<T>(e, 1, s.begin), part<T>(e, 2, s.begin),
+                           s.size);
         };
-        if (e.is_double) run(0.0);
-        else run(0.f);
+        if (e.is_double)
+            run(0.0);
+        else
+            run(0.f);
     });
     return py::bool_(true);
 }
 
-py::object adam_step(py::handle params, py::handle grads, py::handle ms, py::handle vs, double lr, double beta1, double beta2,
-                     double eps, int64_t step, double weight_decay, double scale, py::handle vhats) {
+py::object adam_step(py::handle params, py::handle grads, py::handle ms, py::handle vs, double lr,
+                     double beta1, double beta2, double eps, int64_t step, double weight_decay, double scale,
+                     py::handle vhats) {
     const py::handle lists[] = {params, grads, ms, vs, vhats};
     const bool writable[] = {true, false, true, true, true};
     std::vector<Entry> entries;
@@ -135,8 +146,10 @@ py::object adam_step(py::handle params, py::handle grads, py::handle ms, py::han
             table<T>().adam(rule, part<T>(e, 0, s.begin), part<T>(e, 1, s.begin), part<T>(e, 2, s.begin),
                             part<T>(e, 3, s.begin), part<T>(e, 4, s.begin), s.size);
         };
-        if (e.is_double) run(0.0);
-        else run(0.f);
+        if (e.is_double)
+            run(0.0);
+        else
+            run(0.f);
     });
     return py::bool_(true);
 }
@@ -163,9 +176,9 @@ py::object sum_of_squares(py::handle arrays) {
 void bind_optimizer(py::module_& m) {
     m.def("sgd_step", &sgd_step, py::arg("params"), py::arg("grads"), py::arg("velocities"), py::arg("lr"),
           py::arg("momentum"), py::arg("nesterov"), py::arg("weight_decay"), py::arg("scale"));
-    m.def("adam_step", &adam_step, py::arg("params"), py::arg("grads"), py::arg("ms"), py::arg("vs"), py::arg("lr"),
-          py::arg("beta1"), py::arg("beta2"), py::arg("eps"), py::arg("step"), py::arg("weight_decay"), py::arg("scale"),
-          py::arg("vhats"));
+    m.def("adam_step", &adam_step, py::arg("params"), py::arg("grads"), py::arg("ms"), py::arg("vs"),
+          py::arg("lr"), py::arg("beta1"), py::arg("beta2"), py::arg("eps"), py::arg("step"),
+          py::arg("weight_decay"), py::arg("scale"), py::arg("vhats"));
     m.def("sum_of_squares", &sum_of_squares, py::arg("arrays"));
 }
 

@@ -6,10 +6,12 @@
 namespace tflbp {
 namespace {
 
-constexpr int64_t kJob = 16384;     // words per job; a multiple of 4, so a job starts on a Philox block
+constexpr int64_t kJob = 16384;  // words per job; a multiple of 4, so a job starts on a Philox block
 
 void check_count(int64_t n, const char* where) {
-    if (n < 0) throw py::value_error(std::string("[") + where + "] n must not be negative.\n  Received: " + std::to_string(n) + ".");
+    if (n < 0)
+        throw py::value_error(std::string("[") + where +
+                              "] n must not be negative.\n  Received: " + std::to_string(n) + ".");
 }
 
 template <class T, class F>
@@ -53,7 +55,8 @@ py::object philox_uniform(int64_t n, uint64_t seed, uint64_t offset, py::handle 
 
 void bind_random(py::module_& m) {
     m.def("philox", &philox, py::arg("n"), py::arg("seed"), py::arg("offset"));
-    m.def("philox_uniform", &philox_uniform, py::arg("n"), py::arg("seed"), py::arg("offset"), py::arg("dtype"));
+    m.def("philox_uniform", &philox_uniform, py::arg("n"), py::arg("seed"), py::arg("offset"),
+          py::arg("dtype"));
 }
 
 }  // namespace tflbp

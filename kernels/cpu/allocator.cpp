@@ -34,10 +34,11 @@ namespace tflbp {
 #ifdef TFLBP_CACHE
 namespace {
 
-constexpr size_t kSmallest = 2048;                  // below: malloc, whose own bins are as fast
+constexpr size_t kSmallest = 2048;  // below: malloc, whose own bins are as fast
 constexpr int kFirstPower = 11, kClasses = 4 * (47 - kFirstPower);
 constexpr size_t kAlign = 64;
-constexpr size_t kHuge = size_t(2) << 20;           // page size that madvise asks for, for blocks of at least twice that
+constexpr size_t kHuge =
+    size_t(2) << 20;  // page size that madvise asks for, for blocks of at least twice that
 // Zeros of this size and more come from calloc: its pages stay unmapped until they are touched.
 constexpr size_t kLazyZeros = size_t(32) << 20;
 
@@ -99,8 +100,10 @@ size_t usable(void* p) {
 void* take(Class& c, size_t bytes) {
     c.lock.lock();
     Block* b = c.head;
-    if (b) c.head = b->next, ++c.hits;
-    else ++c.misses;
+    if (b)
+        c.head = b->next, ++c.hits;
+    else
+        ++c.misses;
     c.lock.unlock();
     if (b) cached.fetch_sub(bytes, std::memory_order_relaxed);
     return b;
@@ -109,16 +112,26 @@ void* take(Class& c, size_t bytes) {
 void* fresh(size_t bytes) {
     void* p = nullptr;
     const size_t align = bytes >= kHuge ? kHuge : kAlign;
-    if (posix_memalign(&p, align, bytes) != 0 && (cache_trim() == 0 || posix_memalign(&p, align, bytes) != 0)) return nullptr;
+    if (posix_memalign(&p, align, bytes) != 0 && (cache_trim() == 0 || posix_memalign(&p, align, bytes) != 0))
+        return nullptr;
 #ifdef MADV_HUGEPAGE
-    if (bytes >= 2 * kHuge) madvise(p, bytes, MADV_HUGEPAGE);   // fewer faults and TLB misses; a refusal does no harm
+    if (bytes >= 2 * kHuge)
+        madvise(p, bytes, MADV_HUGEPAGE);  // fewer faults and TLB misses; a refusal does no harm
 #endif
     return p;
 }
 
 const bool fork_safe = [] {
-    pthread_atfork([] { for (Class& c : classes) c.lock.lock(); }, [] { for (Class& c : classes) c.lock.unlock(); },
-                   [] { for (Class& c : classes) c.lock.unlock(); });
+    pthread_atfork(
+        [] {
+            for (Class& c : classes) c.lock.lock();
+        },
+        [] {
+            for (Class& c : classes) c.lock.unlock();
+        },
+        [] {
+            for (Class& c : classes) c.lock.unlock();
+        });
     return true;
 }();
 
@@ -163,7 +176,8 @@ void cache_free(void* p, size_t n) {
     count_live(-(int64_t)f.bytes);
     // Blocks that calloc or realloc made may be less aligned than the cache promises.
     const bool keep = TFLBP_KEEP && reinterpret_cast<uintptr_t>(p) % kAlign == 0;
-    if (!keep || cached.fetch_add(f.bytes, std::memory_order_relaxed) + f.bytes > cap.load(std::memory_order_relaxed)) {
+    if (!keep || cached.fetch_add(f.bytes, std::memory_order_relaxed) + f.bytes >
+                     cap.load(std::memory_order_relaxed)) {
         if (keep) cached.fetch_sub(f.bytes, std::memory_order_relaxed);
         free(p);
         return;
@@ -176,15 +190,15 @@ void cache_free(void* p, size_t n) {
     c.lock.unlock();
 }
 
-// NumPy does not say how large the old block was; the heap knows. The new one must be as large as its class, for it will
-// come back through cache_free.
+// NumPy does not say how large the old block was; the heap knows. The new one must be as large as its class,
+// for it will come back through cache_free.
 void* cache_realloc(void* p, size_t n) {
     if (!p) return cache_malloc(n);
     const size_t had = usable(p);
     const size_t bytes = n < kSmallest ? (n ? n : 1) : fit(n).bytes;
     void* q = realloc(p, bytes);
     if (!q) return nullptr;
-    if (had >= kSmallest) {                         // the largest class that fits the old block
+    if (had >= kSmallest) {  // the largest class that fits the old block
         const int power = 63 - __builtin_clzll(had);
         const size_t base = size_t(1) << power, quarter = base / 4;
         count_live(-(int64_t)(base + (had - base) / quarter * quarter));

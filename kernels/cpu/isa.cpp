@@ -10,14 +10,15 @@ namespace {
 bool cpu_has(Isa level) {
 #ifdef TFLBP_X86_LEVELS
     __builtin_cpu_init();
-    // x86-64-v3 and v4 as the psABI defines them; the members not asked for come with these on every CPU made.
+    // x86-64-v3 and v4 as the psABI defines them; the members not asked for come with these on every CPU
+    // made.
     if (level == Isa::avx2)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-               __builtin_cpu_supports("bmi2");
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+               __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
     if (level == Isa::avx512)
-        return cpu_has(Isa::avx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512vl");
+        return cpu_has(Isa::avx2) && __builtin_cpu_supports("avx512f") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 #endif
     return level == Isa::baseline;
 }

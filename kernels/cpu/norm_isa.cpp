@@ -1,11 +1,11 @@
 // Batch normalisation, forward and backward.
 //
-// Statistics: each chunk is read twice from cache, for its mean and for its squares about that mean, and the chunks are
-// merged in float64 (Chan, Golub, LeVeque 1979). So float32 data with mean 1e4 and deviation 1 comes out right, which
-// sums of squares do not give, nor shifted sums when the shift is an outlier.
-// Limit: forward reads x twice and writes once, backward reads g and x twice and writes once; with channels first and a
-// channel that fits L2 the second reading comes from there.
-// Deterministic: the chunks depend on the shape alone, and are merged in their order.
+// Statistics: each chunk is read twice from cache, for its mean and for its squares about that mean, and the
+// chunks are merged in float64 (Chan, Golub, LeVeque 1979). So float32 data with mean 1e4 and deviation 1
+// comes out right, which sums of squares do not give, nor shifted sums when the shift is an outlier. Limit:
+// forward reads x twice and writes once, backward reads g and x twice and writes once; with channels first
+// and a channel that fits L2 the second reading comes from there. Deterministic: the chunks depend on the
+// shape alone, and are merged in their order.
 
 #include "tflbp/kernels.h"
 #include "tflbp/parallel.h"
@@ -18,14 +18,14 @@ namespace {
 inline int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
 inline int64_t pieces(int64_t n, int64_t chunk) { return (n + chunk - 1) / chunk; }
 
-// How the work is cut. Channels last: rows are glued to virtual rows of about kWidth elements, so that three channels fill
-// vectors too; a chunk is `chunk` virtual rows. Channels first: the images are cut into groups of `images` when there are
-// few channels.
+// How the work is cut. Channels last: rows are glued to virtual rows of about kWidth elements, so that three
+// channels fill vectors too; a chunk is `chunk` virtual rows. Channels first: the images are cut into groups
+// of `images` when there are few channels.
 struct Cut {
-    int64_t glued, width, chunk, chunks;    // last: rows per virtual row, its elements, virtual rows per chunk
-    int64_t images, groups;                 // first
+    int64_t glued, width, chunk, chunks;  // last: rows per virtual row, its elements, virtual rows per chunk
+    int64_t images, groups;               // first
 };
-constexpr int64_t kWidth = 256, kChunk = 16384, kRun = 4096, kMinRows = 32;
+constexpr int64_t kWidth = 256, kChunk = 16384, kRun = 4096, kMinRows = 32, kBlock = 64;
 
 inline Cut cut_of(const NormShape& s) {
     Cut c{};
@@ -44,15 +44,16 @@ inline Cut cut_of(const NormShape& s) {
     return c;
 }
 
-size_t workspace(const NormShape& s) {      // enough doubles for both directions and types
+size_t workspace(const NormShape& s) {  // enough doubles for both directions and types
     const Cut c = cut_of(s);
-    const int64_t n = s.inner == 1 ? 2 * c.chunks * c.width + 4 * c.width : 3 * c.groups * s.channels + 4 * s.channels;
+    const int64_t n =
+        s.inner == 1 ? 2 * c.chunks * c.width + 4 * c.width : 3 * c.groups * s.channels + 4 * s.channels;
     return (size_t)n * sizeof(double);
 }
 
 // Count, mean and sum of squares about the mean of two sets of numbers, merged.
 struct Moments {
-    double n = 0, mean = 0, m2 = 0;
+    double n, mean, m2;
     void merge(double n2, double mean2, double m22) {
         if (n2 == 0) return;
         const double total = n + n2, delta = mean2 - mean;
@@ -62,16 +63,18 @@ struct Moments {
     }
 };
 
-// ---------------------------------------------------------------------------------------------- channels last
+// ---------------------------------------------------------------------------------------------- channels
+// last
 
-// body(first column) for groups of kGroup columns; the last group overlaps the one before (a virtual row is never narrower).
+// body(first column) for groups of kGroup columns; the last group overlaps the one before (a virtual row is
+// never narrower).
 template <class T, class F>
 inline void over_groups(int64_t width, const F& body) {
     for (int64_t j = 0; j < width; j += kGroup<T>) body(smaller(j, width - kGroup<T>));
 }
 
-// Mean and sum of squares about it for each column of a (rows, width) block. The mean is taken as a distance from the first
-// row: a large one would lose digits in float32 (5e-4 at 1e4).
+// Mean and sum of squares about it for each column of a (rows, width) block. The mean is taken as a distance
+// from the first row: a large one would lose digits in float32 (5e-4 at 1e4).
 template <class T>
 void column_moments(const T* x, int64_t rows, int64_t width, double* mean, double* m2) {
     constexpr int64_t kN = kGroup<T>;
@@ -87,13 +90,15 @@ void column_moments(const T* x, int64_t rows, int64_t width, double* mean, doubl
                 const T d = (x[i * width + j0 + j] - first[j]) - m[j];
                 q[j] += d * d;
             }
-        for (int64_t j = 0; j < kN; ++j) mean[j0 + j] = (double)first[j] + (double)m[j], m2[j0 + j] = (double)q[j];
+        for (int64_t j = 0; j < kN; ++j)
+            mean[j0 + j] = (double)first[j] + (double)m[j], m2[j0 + j] = (double)q[j];
     });
 }
 
 // Column sums of g and of g * (x - mean).
 template <class T>
-void column_sums(const T* g, const T* x, const T* mean, int64_t rows, int64_t width, double* sum_g, double* sum_gx) {
+void column_sums(const T* g, const T* x, const T* mean, int64_t rows, int64_t width, double* sum_g,
+                 double* sum_gx) {
     constexpr int64_t kN = kGroup<T>;
     over_groups<T>(width, [=](int64_t j0) {
         T m[kN], p[kN], q[kN];
@@ -108,10 +113,11 @@ void column_sums(const T* g, const T* x, const T* mean, int64_t rows, int64_t wi
     });
 }
 
-// The rows of chunk k: whole virtual rows, or, in the last chunk, the rest: fewer rows than make a virtual one.
+// The rows of chunk k: whole virtual rows, or, in the last chunk, the rest: fewer rows than make a virtual
+// one.
 struct Chunk {
-    int64_t at, rows, rest;     // first element, virtual rows, real rows of the rest
-    int64_t count(const Cut& c) const { return rows * c.glued + rest; }     // numbers per channel
+    int64_t at, rows, rest;  // first element, virtual rows, real rows of the rest
+    int64_t count(const Cut& c) const { return rows * c.glued + rest; }  // numbers per channel
 };
 inline Chunk chunk_at(const NormShape& s, const Cut& c, int64_t k) {
     const int64_t full = s.outer / c.glued, rest = s.outer % c.glued;
@@ -119,7 +125,8 @@ inline Chunk chunk_at(const NormShape& s, const Cut& c, int64_t k) {
     return {k * c.chunk * c.width, smaller(c.chunk, full - k * c.chunk), 0};
 }
 
-// Runs body(chunk index) over the chunks, then finish(channel) over the channels.
+// Runs body(chunk index) over the chunks, then finish(first channel, end) over at most kBlock channels at a
+// time.
 template <class F, class G>
 void over_chunks(const NormShape& s, const Cut& c, const F& body, const G& finish) {
     const bool serial = s.outer * s.channels <= kSerialBelow;
@@ -127,15 +134,19 @@ void over_chunks(const NormShape& s, const Cut& c, const F& body, const G& finis
         for (int64_t k = 0; k < c.chunks; ++k) body(k);
     else
         parallel_for(c.chunks, body);
-    parallel_chunks(s.channels, 64, [&](int64_t begin, int64_t end) {
-        for (int64_t ch = begin; ch < end; ++ch) finish(ch);
-    }, serial || c.chunks * s.channels < 4096 ? s.channels : 64);
+    parallel_chunks(
+        s.channels, kBlock,
+        [&](int64_t begin, int64_t end) {
+            for (int64_t at = begin; at < end; at += kBlock) finish(at, smaller(at + kBlock, end));
+        },
+        serial || c.chunks * s.channels < kSerialBelow ? s.channels : kBlock);
 }
 
-// The per-channel constants of the forward: out = (x - mean) * scale + offset. The rounding error of the stored mean goes
-// into the offset.
+// The per-channel constants of the forward: out = (x - mean) * scale + offset. The rounding error of the
+// stored mean goes into the offset.
 template <class T>
-inline void finish_channel(const NormForward<T>& a, int64_t c, const Moments& all, T* mean, T* scale, T* offset) {
+inline void finish_channel(const NormForward<T>& a, int64_t c, const Moments& all, T* mean, T* scale,
+                           T* offset) {
     const double var = all.n > 0 ? all.m2 / all.n : 0, inv = 1 / sqrt(var + a.eps);
     const double slope = inv * (a.weight ? (double)a.weight[c] : 1.0);
     a.mean[c] = (T)all.mean, a.var[c] = (T)var, a.inv_std[c] = (T)inv;
@@ -144,7 +155,7 @@ inline void finish_channel(const NormForward<T>& a, int64_t c, const Moments& al
 }
 
 template <class T>
-void repeat(T* row, int64_t channels, int64_t glued) {      // fills a virtual row from its first channels
+void repeat(T* row, int64_t channels, int64_t glued) {  // fills a virtual row from its first channels
     for (int64_t i = channels; i < channels * glued; ++i) row[i] = row[i - channels];
 }
 
@@ -153,9 +164,12 @@ template <class F>
 void over_rows(const NormShape& s, const Cut& c, const F& body) {
     const int64_t rows = pieces(s.outer, c.glued), total = s.outer * s.channels;
     const int64_t per_job = greater(1, kChunk / c.width);
-    parallel_chunks(rows, per_job, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) body(i * c.width, smaller(c.width, total - i * c.width));
-    }, kSerialBelow / c.width);
+    parallel_chunks(
+        rows, per_job,
+        [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; ++i) body(i * c.width, smaller(c.width, total - i * c.width));
+        },
+        kSerialBelow / c.width);
 }
 
 template <class T>
@@ -186,13 +200,26 @@ void forward_last(const NormForward<T>& a) {
                 m[ch] += shift, q[ch] = squares + n * spread;
             }
         },
-        [&](int64_t ch) {
-            Moments all;
-            for (int64_t k = 0; k < c.chunks; ++k)
-                all.merge((double)chunk_at(s, c, k).count(c), part_mean[k * c.width + ch], part_m2[k * c.width + ch]);
-            finish_channel(a, ch, all, mean + ch, scale + ch, offset + ch);
+        [&](int64_t begin,
+            int64_t end) {  // Moments::merge for many channels: the counts are the same for all
+            double m[kBlock], q[kBlock], n = 0;
+            for (int64_t j = 0; j < kBlock; ++j) m[j] = q[j] = 0;
+            for (int64_t k = 0; k < c.chunks; ++k) {
+                const double count = (double)chunk_at(s, c, k).count(c), share = count / (n + count),
+                             weight = n * share;
+                const double *pm = part_mean + k * c.width + begin, *pq = part_m2 + k * c.width + begin;
+                for (int64_t j = 0; j < end - begin; ++j) {
+                    const double delta = pm[j] - m[j];
+                    m[j] += delta * share;
+                    q[j] += pq[j] + delta * delta * weight;
+                }
+                n += count;
+            }
+            for (int64_t ch = begin; ch < end; ++ch)
+                finish_channel(a, ch, {n, m[ch - begin], q[ch - begin]}, mean + ch, scale + ch, offset + ch);
         });
-    repeat(mean, s.channels, c.glued), repeat(scale, s.channels, c.glued), repeat(offset, s.channels, c.glued);
+    repeat(mean, s.channels, c.glued), repeat(scale, s.channels, c.glued),
+        repeat(offset, s.channels, c.glued);
     over_rows(s, c, [&](int64_t at, int64_t n) {
         const T* x = a.x + at;
         T* __restrict out = a.out + at;
@@ -204,7 +231,8 @@ void forward_last(const NormForward<T>& a) {
 // dx = weight inv (g - mean(g) - xhat mean(g xhat)), xhat = (x - mean) inv: the constants of
 // dx = g * scale + (x - mean) * slope + offset. Gives dweight and dbias as well.
 template <class T>
-inline void finish_backward(const NormBackward<T>& a, int64_t c, double sum_g, double sum_gx, T* scale, T* slope, T* offset) {
+inline void finish_backward(const NormBackward<T>& a, int64_t c, double sum_g, double sum_gx, T* scale,
+                            T* slope, T* offset) {
     const double n = (double)(a.shape.outer * a.shape.inner), inv = (double)a.inv_std[c];
     const double k = inv * (a.weight ? (double)a.weight[c] : 1.0);
     a.dbias[c] = (T)sum_g, a.dweight[c] = (T)(sum_gx * inv);
@@ -216,7 +244,8 @@ void backward_last(const NormBackward<T>& a) {
     const NormShape& s = a.shape;
     const Cut c = cut_of(s);
     double *part_g = (double*)a.work, *part_gx = part_g + c.chunks * c.width;
-    T *mean = (T*)(part_gx + c.chunks * c.width), *scale = mean + c.width, *slope = scale + c.width, *offset = slope + c.width;
+    T *mean = (T*)(part_gx + c.chunks * c.width), *scale = mean + c.width, *slope = scale + c.width,
+      *offset = slope + c.width;
     for (int64_t j = 0; j < s.channels; ++j) mean[j] = a.mean[j];
     repeat(mean, s.channels, c.glued);
     over_chunks(
@@ -226,16 +255,23 @@ void backward_last(const NormBackward<T>& a) {
             const T *x = a.x + part.at, *g = a.g + part.at;
             double *p = part_g + k * c.width, *q = part_gx + k * c.width;
             if (part.rows) column_sums(g, x, mean, part.rows, c.width, p, q);
-            for (int64_t j = 0; j < part.rest * s.channels; ++j) p[j] = (double)g[j], q[j] = (double)(g[j] * (x[j] - mean[j]));
+            for (int64_t j = 0; j < part.rest * s.channels; ++j)
+                p[j] = (double)g[j], q[j] = (double)(g[j] * (x[j] - mean[j]));
             for (int64_t r = 1; r < (part.rows ? c.glued : part.rest); ++r)
-                for (int64_t ch = 0; ch < s.channels; ++ch) p[ch] += p[r * s.channels + ch], q[ch] += q[r * s.channels + ch];
+                for (int64_t ch = 0; ch < s.channels; ++ch)
+                    p[ch] += p[r * s.channels + ch], q[ch] += q[r * s.channels + ch];
         },
-        [&](int64_t ch) {
-            double sum_g = 0, sum_gx = 0;
-            for (int64_t k = 0; k < c.chunks; ++k) sum_g += part_g[k * c.width + ch], sum_gx += part_gx[k * c.width + ch];
-            finish_backward(a, ch, sum_g, sum_gx, scale + ch, slope + ch, offset + ch);
+        [&](int64_t begin, int64_t end) {
+            double p[kBlock], q[kBlock];
+            for (int64_t j = 0; j < kBlock; ++j) p[j] = q[j] = 0;
+            for (int64_t k = 0; k < c.chunks; ++k)
+                for (int64_t ch = begin; ch < end; ++ch)
+                    p[ch - begin] += part_g[k * c.width + ch], q[ch - begin] += part_gx[k * c.width + ch];
+            for (int64_t ch = begin; ch < end; ++ch)
+                finish_backward(a, ch, p[ch - begin], q[ch - begin], scale + ch, slope + ch, offset + ch);
         });
-    repeat(scale, s.channels, c.glued), repeat(slope, s.channels, c.glued), repeat(offset, s.channels, c.glued);
+    repeat(scale, s.channels, c.glued), repeat(slope, s.channels, c.glued),
+        repeat(offset, s.channels, c.glued);
     over_rows(s, c, [&](int64_t at, int64_t n) {
         const T *x = a.x + at, *g = a.g + at;
         T* __restrict dx = a.dx + at;
@@ -244,14 +280,16 @@ void backward_last(const NormBackward<T>& a) {
     });
 }
 
-// --------------------------------------------------------------------------------------------- channels first
+// --------------------------------------------------------------------------------------------- channels
+// first
 
 template <class T>
 void run_moments(const T* x, int64_t n, Moments* all) {
     for (int64_t b = 0; b < n; b += kRun) {
         const int64_t len = smaller(kRun, n - b);
         const T *v = x + b, first = v[0];
-        const T mean = group_sum<T>(len, [=](int64_t i) { return v[i] - first; }) / (T)len;     // from `first`, as above
+        const T mean =
+            group_sum<T>(len, [=](int64_t i) { return v[i] - first; }) / (T)len;  // from `first`, as above
         const T q = group_sum<T>(len, [=](int64_t i) {
             const T d = (v[i] - first) - mean;
             return d * d;
@@ -260,8 +298,8 @@ void run_moments(const T* x, int64_t n, Moments* all) {
     }
 }
 
-// jobs: body(channel, group of images, index of its partial). With one group the channel's second pass follows at once,
-// while the channel is still in cache.
+// jobs: body(channel, group of images, index of its partial). With one group the channel's second pass
+// follows at once, while the channel is still in cache.
 template <class F, class G, class H>
 void over_channels(const NormShape& s, const Cut& c, const F& partial, const G& finish, const H& apply) {
     const bool serial = s.outer * s.channels * s.inner <= kSerialBelow;
@@ -299,12 +337,13 @@ void forward_first(const NormForward<T>& a) {
     over_channels(
         s, c,
         [&](int64_t ch, int64_t begin, int64_t end, int64_t job) {
-            Moments all;
-            for (int64_t i = begin; i < end; ++i) run_moments(a.x + (i * s.channels + ch) * s.inner, s.inner, &all);
+            Moments all{0, 0, 0};
+            for (int64_t i = begin; i < end; ++i)
+                run_moments(a.x + (i * s.channels + ch) * s.inner, s.inner, &all);
             part[job] = all;
         },
         [&](int64_t ch) {
-            Moments all;
+            Moments all{0, 0, 0};
             for (int64_t k = 0; k < c.groups; ++k) {
                 const Moments& p = part[k * s.channels + ch];
                 all.merge(p.n, p.mean, p.m2);
@@ -326,7 +365,8 @@ void backward_first(const NormBackward<T>& a) {
     const NormShape& s = a.shape;
     const Cut c = cut_of(s);
     double* part = (double*)a.work;
-    T *scale = (T*)(part + 2 * c.groups * s.channels), *slope = scale + s.channels, *offset = slope + s.channels;
+    T *scale = (T*)(part + 2 * c.groups * s.channels), *slope = scale + s.channels,
+      *offset = slope + s.channels;
     over_channels(
         s, c,
         [&](int64_t ch, int64_t begin, int64_t end, int64_t job) {
@@ -362,13 +402,17 @@ void backward_first(const NormBackward<T>& a) {
 
 template <class T>
 void forward(const NormForward<T>& a) {
-    if (a.shape.inner == 1) forward_last(a);
-    else forward_first(a);
+    if (a.shape.inner == 1)
+        forward_last(a);
+    else
+        forward_first(a);
 }
 template <class T>
 void backward(const NormBackward<T>& a) {
-    if (a.shape.inner == 1) backward_last(a);
-    else backward_first(a);
+    if (a.shape.inner == 1)
+        backward_last(a);
+    else
+        backward_first(a);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// One piece of an optimiser step, and of a sum of squares. The caller spreads the pieces of all arrays over the threads.
+// One piece of an optimiser step, and of a sum of squares. The caller spreads the pieces of all arrays over
+// the threads.
 //
 // Limit: memory. Adam reads four arrays and writes three: 28 bytes per float32 parameter.
 // Deterministic: elementwise; the partial sums of squares are added in the order of the pieces.
@@ -13,7 +14,8 @@ namespace {
 // Keras: v = momentum v - lr g; p += v, or with Nesterov p += momentum v - lr g.
 template <class T>
 void sgd(const SgdRule& rule, T* __restrict p, const T* __restrict g, T* __restrict v, int64_t n) {
-    const T step = (T)(rule.lr * rule.scale), momentum = (T)rule.momentum, keep = (T)(1 - rule.weight_decay * rule.lr);
+    const T step = (T)(rule.lr * rule.scale), momentum = (T)rule.momentum,
+            keep = (T)(1 - rule.weight_decay * rule.lr);
     if (!v) {
         for (int64_t i = 0; i < n; ++i) p[i] = p[i] * keep - g[i] * step;
     } else if (rule.nesterov) {
@@ -31,12 +33,13 @@ void sgd(const SgdRule& rule, T* __restrict p, const T* __restrict g, T* __restr
     }
 }
 
-// Kingma and Ba 2015 in Keras' form; decoupled weight decay (Loshchilov and Hutter 2019); AMSGrad (Reddi et al. 2018).
+// Kingma and Ba 2015 in Keras' form; decoupled weight decay (Loshchilov and Hutter 2019); AMSGrad (Reddi et
+// al. 2018).
 template <class T>
 void adam(const AdamRule& rule, T* __restrict p, const T* __restrict g, T* __restrict m, T* __restrict v,
           T* __restrict vhat, int64_t n) {
-    const T scale = (T)rule.scale, rest1 = (T)(1 - rule.beta1), rest2 = (T)(1 - rule.beta2), alpha = (T)rule.alpha,
-            eps = (T)rule.eps, keep = (T)(1 - rule.weight_decay * rule.lr);
+    const T scale = (T)rule.scale, rest1 = (T)(1 - rule.beta1), rest2 = (T)(1 - rule.beta2),
+            alpha = (T)rule.alpha, eps = (T)rule.eps, keep = (T)(1 - rule.weight_decay * rule.lr);
     if (vhat) {
         for (int64_t i = 0; i < n; ++i) {
             const T d = g[i] * scale, mi = m[i] + (d - m[i]) * rest1, vi = v[i] + (d * d - v[i]) * rest2;

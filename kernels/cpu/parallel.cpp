@@ -52,7 +52,7 @@ class Pool {
         start_workers();
         fn_ = fn, ctx_ = ctx, jobs_ = jobs;
         next_.store(0, std::memory_order_relaxed);
-        open_.store(true);                          // publishes the four above
+        open_.store(true);  // publishes the four above
         epoch_.fetch_add(1);
         wake(jobs - 1);
         inside_job = true;
@@ -62,8 +62,10 @@ class Pool {
         // `inside_`. Both sequentially consistent: a late worker either is seen here or leaves untouched.
         open_.store(false);
         for (int spins = 0; inside_.load() != 0; ++spins) {
-            if (spins < 4000) pause_cpu();
-            else std::this_thread::yield();         // the worker may be off its core
+            if (spins < 4000)
+                pause_cpu();
+            else
+                std::this_thread::yield();  // the worker may be off its core
         }
     }
 
@@ -75,12 +77,14 @@ class Pool {
     void wake(int64_t wanted) {
         if (sleepers_.load() == 0) return;
         std::lock_guard<std::mutex> hold(sleep_);
-        if (wanted >= threads() - 1) wake_.notify_all();
-        else for (int64_t i = 0; i < wanted; ++i) wake_.notify_one();
+        if (wanted >= threads() - 1)
+            wake_.notify_all();
+        else
+            for (int64_t i = 0; i < wanted; ++i) wake_.notify_one();
     }
 
     void work() {
-        inside_job = true;                          // a kernel called from a job runs serially
+        inside_job = true;  // a kernel called from a job runs serially
         uint64_t seen = 0;
         while (wait_for_work(&seen)) {
             inside_.fetch_add(1);
@@ -106,13 +110,13 @@ class Pool {
     void start_workers() {
         if (!workers_.empty()) return;
 #ifndef _WIN32
-        sigset_t all, before;                       // signals belong to the interpreter's threads
+        sigset_t all, before;  // signals belong to the interpreter's threads
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
 #endif
         try {
             for (int i = 1; i < threads(); ++i) workers_.emplace_back(&Pool::work, this);
-        } catch (const std::exception&) {           // no more threads to be had: the ones there are do the work
+        } catch (const std::exception&) {  // no more threads to be had: the ones there are do the work
         }
 #ifndef _WIN32
         pthread_sigmask(SIG_SETMASK, &before, nullptr);
@@ -167,7 +171,8 @@ int cores() {
 alignas(64) unsigned char storage[sizeof(Pool)];
 Pool* const pool = [] {
 #ifndef _WIN32
-    // The child of a fork has no workers and perhaps locked mutexes: it starts afresh, the old object is left as is.
+    // The child of a fork has no workers and perhaps locked mutexes: it starts afresh, the old object is left
+    // as is.
     pthread_atfork(nullptr, nullptr, [] { new (storage) Pool(reinterpret_cast<Pool*>(storage)->threads()); });
 #endif
     return new (storage) Pool(cores());

@@ -1,9 +1,10 @@
-// Philox4x32-10, a counter-based generator: word i of a stream is a function of (seed, offset, i) alone, so any piece can be
-// made by any thread, and the GPU makes the same numbers.
+// Philox4x32-10, a counter-based generator: word i of a stream is a function of (seed, offset, i) alone, so
+// any piece can be made by any thread, and the GPU makes the same numbers.
 //
-// Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011); tests hold the known answers
-// of Random123. Counter: (low, high) of offset + block, then two zeros; key: (low, high) of the seed; 4 words per block.
-// Limit: ten rounds of two 32 x 32 bit products per 4 words; blocks are computed side by side to fill vectors.
+// Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011); tests hold the
+// known answers of Random123. Counter: (low, high) of offset + block, then two zeros; key: (low, high) of the
+// seed; 4 words per block. Limit: ten rounds of two 32 x 32 bit products per 4 words; blocks are computed
+// side by side to fill vectors.
 
 #include "tflbp/kernels.h"
 #include "tflbp/parallel.h"
@@ -13,7 +14,7 @@ namespace tflbp {
 namespace TFLBP_ISA {
 namespace {
 
-constexpr int kBlocks = 32;             // Philox blocks side by side
+constexpr int kBlocks = 32;  // Philox blocks side by side
 
 // Words of blocks first .. first + kBlocks, in stream order.
 void philox(uint32_t* out, uint64_t first, uint64_t seed) {
@@ -36,7 +37,8 @@ void philox(uint32_t* out, uint64_t first, uint64_t seed) {
     }
 }
 
-// Calls use(words, position of the first, how many) for the words [first, first + n); first is a multiple of 4.
+// Calls use(words, position of the first, how many) for the words [first, first + n); first is a multiple
+// of 4.
 template <class F>
 void each_group(int64_t first, int64_t n, uint64_t seed, uint64_t offset, const F& use) {
     alignas(64) uint32_t w[4 * kBlocks];
@@ -63,7 +65,9 @@ void uniform_f32(float* out, int64_t first, int64_t n, uint64_t seed, uint64_t o
 void uniform_f64(double* out, int64_t first, int64_t n, uint64_t seed, uint64_t offset) {
     each_group(2 * first, 2 * n, seed, offset, [=](const uint32_t* w, int64_t at, int64_t count) {
         for (int64_t i = 0; i < count / 2; ++i)
-            out[at / 2 + i] = ((double)(int32_t)(w[2 * i] >> 5) * 67108864.0 + (double)(int32_t)(w[2 * i + 1] >> 6)) * 0x1p-53;
+            out[at / 2 + i] =
+                ((double)(int32_t)(w[2 * i] >> 5) * 67108864.0 + (double)(int32_t)(w[2 * i + 1] >> 6)) *
+                0x1p-53;
     });
 }
 

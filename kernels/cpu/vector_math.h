@@ -1,9 +1,9 @@
 // exp and log in plain arithmetic, so that the compiler vectorises the loops that use them.
 //
-// Limit: about 20 instructions per vector for float32: 3.7e9 exp/s with AVX2, 7.9e9 with AVX-512 on one core (libm: 0.5e9).
-// Idea: Cody-Waite reduction by multiples of ln 2, then a minimax polynomial (Remez, computed with 50 digits).
-// No branch, no table, no conversion float -> int (its result is undefined for NaN): the rounded multiple is read from
-// the low bits of x * log2(e) + 1.5 * 2^mantissa.
+// Limit: about 20 instructions per vector for float32: 3.7e9 exp/s with AVX2, 7.9e9 with AVX-512 on one core
+// (libm: 0.5e9). Idea: Cody-Waite reduction by multiples of ln 2, then a minimax polynomial (Remez, computed
+// with 50 digits). No branch, no table, no conversion float -> int (its result is undefined for NaN): the
+// rounded multiple is read from the low bits of x * log2(e) + 1.5 * 2^mantissa.
 //
 // Everything is local to one instruction-set level (see isa.h).
 #pragma once
@@ -42,12 +42,14 @@ inline double root(double x) { return sqrt(x); }
 inline float absolute(float x) { return fabsf(x); }
 inline double absolute(double x) { return fabs(x); }
 template <class T>
-inline T larger(T a, T b) { return a > b ? a : b; }
+inline T larger(T a, T b) {
+    return a > b ? a : b;
+}
 
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// Elements of a group of running values: 128 bytes, four vectors with AVX2. One vector alone would wait for each addition
-// (measured: a quarter of the speed); the compiler keeps such an array in registers.
+// Elements of a group of running values: 128 bytes, four vectors with AVX2. One vector alone would wait for
+// each addition (measured: a quarter of the speed); the compiler keeps such an array in registers.
 template <class T>
 constexpr int64_t kGroup = 128 / (int64_t)sizeof(T);
 
@@ -65,25 +67,26 @@ inline T group_sum(int64_t n, const F& term) {
     return total + side[0];
 }
 
-// exp(x) for x <= 0 (right up to 88 and 709), within 1 ulp; 0 where the result would be subnormal; NaN for NaN.
+// exp(x) for x <= 0 (right up to 88 and 709), within 1 ulp; 0 where the result would be subnormal; NaN for
+// NaN.
 inline float exp_neg(float x) {
-    const float shift = 12582912.f;                                     // 1.5 * 2^23
+    const float shift = 12582912.f;  // 1.5 * 2^23
     const float z = x * 1.44269504f + shift, n = z - shift;
-    const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;        // ln 2 in two parts, n * first is exact
-    float p = 1.3819048052e-3f;                                         // (exp(r) - 1 - r) / r^2 to 3e-9
+    const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two parts, n * first is exact
+    float p = 1.3819048052e-3f;                                   // (exp(r) - 1 - r) / r^2 to 3e-9
     p = p * r + 8.3685775905e-3f;
     p = p * r + 4.1668294728e-2f;
     p = p * r + 0.16666522128f;
     p = p * r + 0.4999999392f;
     const float e = (p * r * r + r) + 1.f;
-    const float scale = from_bits((bits(z) << 23) + 0x3f800000u);       // 2^n
+    const float scale = from_bits((bits(z) << 23) + 0x3f800000u);  // 2^n
     return x < -87.33654f ? 0.f : e * scale;
 }
 inline double exp_neg(double x) {
-    const double shift = 6755399441055744.0;                            // 1.5 * 2^52
+    const double shift = 6755399441055744.0;  // 1.5 * 2^52
     const double z = x * 1.4426950408889634074 + shift, n = z - shift;
     const double r = (x - n * 0.6931471803691238) - n * 1.9082149292705878161e-10;
-    double p = 2.5001494782081774988e-8;                                // the same to 4e-18
+    double p = 2.5001494782081774988e-8;  // the same to 4e-18
     p = p * r + 2.762959122189405882e-7;
     p = p * r + 2.7557579013764488825e-6;
     p = p * r + 2.4801495107448779335e-5;
@@ -116,7 +119,8 @@ inline double log1p_core(double f) {
     return f - (half - s * (half + z * p));
 }
 
-// log(1 + u) for u in [0, 1]; both cases of f are exact (u - 1 is, for u >= 0.41), so small u keep all their digits.
+// log(1 + u) for u in [0, 1]; both cases of f are exact (u - 1 is, for u >= 0.41), so small u keep all their
+// digits.
 template <class T>
 inline T log1p_unit(T u) {
     const bool upper = u > T(0.41421356237309503);
@@ -126,7 +130,7 @@ inline T log1p_unit(T u) {
 
 // log(x) for normal x > 0; NaN for NaN and infinity.
 inline float log_pos(float x) {
-    const uint32_t shifted = bits(x) + (0x3f800000u - 0x3f3504f3u);     // mantissa cut at sqrt(1/2)
+    const uint32_t shifted = bits(x) + (0x3f800000u - 0x3f3504f3u);  // mantissa cut at sqrt(1/2)
     const float k = from_bits(0x4b000000u | (shifted >> 23)) - (8388608.f + 127.f);
     const float f = from_bits((shifted & 0x7fffffu) + 0x3f3504f3u) - 1.f;
     return k * 0.693359375f + (log1p_core(f) - k * 2.12194440e-4f) + (x - x);

@@ -1,6 +1,6 @@
-// Runs every kernel without Python, for the sanitizers: each instruction set of this CPU, both float types, awkward sizes,
-// heap buffers of exactly the needed size so that one element too far is seen. Arguments: kernels | threads.
-// The values are checked by tests/test_kernels.py; here only that they are finite.
+// Runs every kernel without Python, for the sanitizers: each instruction set of this CPU, both float types,
+// awkward sizes, heap buffers of exactly the needed size so that one element too far is seen. Arguments:
+// kernels | threads. The values are checked by tests/test_kernels.py; here only that they are finite.
 
 #include <unistd.h>
 
@@ -39,7 +39,8 @@ struct Buffer {
     void check(const char* where) {
         for (int64_t i = 0; i < size; ++i)
             if (!std::isfinite((double)p[i])) {
-                std::printf("%s: element %lld of %lld is %g\n", where, (long long)i, (long long)size, (double)p[i]);
+                std::printf("%s: element %lld of %lld is %g\n", where, (long long)i, (long long)size,
+                            (double)p[i]);
                 std::exit(1);
             }
     }
@@ -60,11 +61,13 @@ void run_losses(const LossTable<T>& k, int64_t rows, int64_t classes) {
         Buffer<T> x(rows * classes), grad(rows * classes), weight(classes, 0.5, 2);
         Buffer<double> loss(rows);
         std::unique_ptr<int64_t[]> labels(new int64_t[rows]);
-        for (int64_t i = 0; i < rows; ++i) labels[i] = i % 5 == 4 ? -1 : (int64_t)(uniform() * (double)classes);
+        for (int64_t i = 0; i < rows; ++i)
+            labels[i] = i % 5 == 4 ? -1 : (int64_t)(uniform() * (double)classes);
         CrossEntropy<T> a{};
         a.logits = x, a.labels = labels.get(), a.weight = variant & 1 ? weight.p.get() : nullptr;
         a.weight_sum = (double)classes, a.rows = rows, a.classes = classes;
-        a.smoothing = variant & 2 ? 0.1 : 0.0, a.scale = 0.5, a.grad = variant == 3 ? nullptr : grad.p.get(), a.loss = loss;
+        a.smoothing = variant & 2 ? 0.1 : 0.0, a.scale = 0.5, a.grad = variant == 3 ? nullptr : grad.p.get(),
+        a.loss = loss;
         k.cross_entropy(a);
         loss.check("cross_entropy loss"), grad.check("cross_entropy grad");
     }
@@ -83,8 +86,8 @@ template <class T>
 void run_norm(const NormTable<T>& k, int64_t outer, int64_t channels, int64_t inner) {
     const NormShape shape{outer, channels, inner};
     const int64_t n = outer * channels * inner;
-    Buffer<T> x(n), g(n), out(n), dx(n), w(channels), b(channels), mean(channels), var(channels), inv(channels), dw(channels),
-        db(channels);
+    Buffer<T> x(n), g(n), out(n), dx(n), w(channels), b(channels), mean(channels), var(channels),
+        inv(channels), dw(channels), db(channels);
     const size_t bytes = k.workspace(shape);
     std::unique_ptr<double[]> work(new double[(bytes + 7) / 8]);
     k.forward({shape, x, w, b, 1e-3, out, mean, var, inv, work.get()});
@@ -112,7 +115,8 @@ void run_linear(int64_t m, int64_t n, int64_t k) {
         if (!linear<T>(m, n, k, x, w, relu ? b.p.get() : nullptr, relu, out)) std::exit(1);
         out.check("linear");
         Buffer<T> masked(m * masked_stride<T>(n));
-        if (!linear_backward<T>({m, n, k, g, x, w, relu ? out.p.get() : nullptr, masked, dx, dw, db})) std::exit(1);
+        if (!linear_backward<T>({m, n, k, g, x, w, relu ? out.p.get() : nullptr, masked, dx, dw, db}))
+            std::exit(1);
         dx.check("linear dx"), dw.check("linear dw"), db.check("linear db");
     }
     for (bool ta : {false, true})
@@ -127,7 +131,7 @@ template <class T>
 void run_all(const Tables<T>& t) {
     for (int64_t rows : {0, 1, 7, 32, 33, 65})
         for (int64_t classes : {1, 2, 7, 10, 32, 33, 63, 64, 65, 1000}) run_losses(t.loss, rows, classes);
-    run_losses(t.loss, 2, 70001);
+    run_losses(t.loss, 1, 540001);
     for (int64_t outer : {1, 2, 7, 64, 300})
         for (int64_t channels : {1, 3, 10, 63, 64, 65, 130})
             for (int64_t inner : {1, 2, 7, 65}) run_norm(t.norm, outer, channels, inner);
@@ -184,7 +188,8 @@ void kernels() {
     set_num_threads(1);
 }
 
-// Many callers at once, jobs that call kernels, and a pool that changes its size meanwhile; the allocator beside it.
+// Many callers at once, jobs that call kernels, and a pool that changes its size meanwhile; the allocator
+// beside it.
 void threads() {
     set_num_threads(4);
     std::vector<std::thread> callers;
@@ -201,7 +206,7 @@ void threads() {
                 for (int64_t i = 0; i < jobs; ++i)
                     if (out[(size_t)i] != 3 * i + 1) std::abort();
                 if (c == 0 && round % 50 == 49) set_num_threads(1 + round / 50);
-                if (round % 10 == 0) usleep(300);       // lets the workers fall asleep
+                if (round % 10 == 0) usleep(300);  // lets the workers fall asleep
                 void* p = cache_malloc(5000 + (size_t)round);
                 std::memset(p, c, 5000);
                 cache_free(p, 5000 + (size_t)round);
@@ -225,8 +230,11 @@ void threads() {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc == 2 && std::strcmp(argv[1], "kernels") == 0) kernels();
-    else if (argc == 2 && std::strcmp(argv[1], "threads") == 0) threads();
-    else return 2;
+    if (argc == 2 && std::strcmp(argv[1], "kernels") == 0)
+        kernels();
+    else if (argc == 2 && std::strcmp(argv[1], "threads") == 0)
+        threads();
+    else
+        return 2;
     std::puts("all done");
 }

@@ -1,7 +1,7 @@
 // The function tables of the kernels: one per float type and instruction-set level, filled in cpu/*_isa.cpp.
 //
-// All arrays are C-contiguous. Every result is independent of the number of threads: work is cut by its size alone,
-// and partial results are combined in a fixed order.
+// All arrays are C-contiguous. Every result is independent of the number of threads: work is cut by its size
+// alone, and partial results are combined in a fixed order.
 #pragma once
 
 #include <stddef.h>
@@ -11,7 +11,8 @@
 
 namespace tflbp {
 
-// --------------------------------------------------------------------------------------------- softmax, losses
+// --------------------------------------------------------------------------------------------- softmax,
+// losses
 
 template <class T>
 struct CrossEntropy {
@@ -20,10 +21,10 @@ struct CrossEntropy {
     const T* weight;        // (classes), or null
     double weight_sum;      // of `weight`, or `classes`
     int64_t rows, classes;
-    double smoothing;       // label smoothing
-    double scale;           // multiplies the gradient: 1 / count for a mean
-    T* grad;                // (rows, classes), or null
-    double* loss;           // (rows), not scaled
+    double smoothing;  // label smoothing
+    double scale;      // multiplies the gradient: 1 / count for a mean
+    T* grad;           // (rows, classes), or null
+    double* loss;      // (rows), not scaled
 };
 
 template <class T>
@@ -34,7 +35,8 @@ struct LossTable {
     void (*softmax_backward)(const T* g, const T* out, T* dx, int64_t rows, int64_t classes, bool log);
 };
 
-// ------------------------------------------------------------------------------------------ batch normalisation
+// ------------------------------------------------------------------------------------------ batch
+// normalisation
 
 // x is (outer, channels, inner): inner is 1 when channels come last.
 struct NormShape {
@@ -44,10 +46,10 @@ struct NormShape {
 template <class T>
 struct NormForward {
     NormShape shape;
-    const T *x, *weight, *bias;     // weight, bias: (channels) or null
+    const T *x, *weight, *bias;  // weight, bias: (channels) or null
     double eps;
     T *out, *mean, *var, *inv_std;
-    void* work;                     // norm_workspace(shape) bytes
+    void* work;  // norm_workspace(shape) bytes
 };
 
 template <class T>
@@ -67,14 +69,14 @@ struct NormTable {
 
 // ----------------------------------------------------------------------------------------- optimisers, sums
 
-constexpr int64_t kSegment = 16384;     // elements; a list of arrays is cut into pieces of at most this many
+constexpr int64_t kSegment = 16384;  // elements; a list of arrays is cut into pieces of at most this many
 
 struct SgdRule {
     double lr, momentum, weight_decay, scale;
     bool nesterov;
 };
 struct AdamRule {
-    double lr, alpha, beta1, beta2, eps, weight_decay, scale;   // alpha: lr with the bias corrections
+    double lr, alpha, beta1, beta2, eps, weight_decay, scale;  // alpha: lr with the bias corrections
 };
 
 template <class T>
@@ -85,13 +87,15 @@ struct OptimizerTable {
     double (*sum_of_squares)(const T* x, int64_t n);
 };
 
-// ------------------------------------------------------------------------------------------------- random words
+// ------------------------------------------------------------------------------------------------- random
+// words
 
 struct RandomTable {
     // Words [first, first + n) of the stream; first is a multiple of 4.
     void (*words)(uint32_t* out, int64_t first, int64_t n, uint64_t seed, uint64_t offset);
     void (*uniform_f32)(float* out, int64_t first, int64_t n, uint64_t seed, uint64_t offset);
-    void (*uniform_f64)(double* out, int64_t first, int64_t n, uint64_t seed, uint64_t offset);   // first: of 2
+    void (*uniform_f64)(double* out, int64_t first, int64_t n, uint64_t seed,
+                        uint64_t offset);  // first: of 2
 };
 
 TFLBP_DECLARE_TABLE(LossTable<float>, loss_f32)
