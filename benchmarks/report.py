@@ -1,0 +1,84 @@
+"""Write the tables of benchmarks/results/*.json into README.md, the rows that are lost among them.
+
+python -m benchmarks.report [--print]
+"""
+
+import json
+import sys
+
+from . import _common
+
+BEGIN = "<!-- benchmarks: written by `python -m benchmarks.report`, do not edit -->"
+END = "<!-- end of benchmarks -->"
+README = _common.ROOT / "README.md"
+
+
+def load(name):
+    path = _common.RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def source(result):
+    """One line: how, where and when it was measured."""
+    machine, versions = result["machine"], result["versions"]
+    listed = ", ".join(f"{name} {version}" for name, version in versions.items() if version != "absent")
+    where = f"{machine['cpu']}, {machine['cores']} cores, load {machine['load']} before"
+    return f"`{result['command']}`, {result['date']}. {where}. {listed}."
+
+
+def ratios(result, threads, columns):
+    """Ratios to torch per case and framework, the baseline's time, and a mark where we are slower than torch."""
+    rows = {}
+    for case, found in result["threads"][threads].items():
+        row = {"torch, time": _common.human(found["torch"]["seconds"])}
+        for framework, title in columns.items():
+            figure = found[framework]
+            text = f"{figure['ratio']:.2f}{_common.star(figure)}"
+            row[title] = f"**{text}**" if framework == "ours" and figure["ratio"] > 1 else text
+        rows[case] = row
+    return _common.markdown(rows, [*columns.values(), "torch, time"], f"{threads} thread(s)")
+
+
+def sections():
+    step, ops, imports = load("train_step"), load("op_overhead"), load("import_time")
+    yield "Ratios to the time of torch eager in the same run, interleaved, medians: below 1 is faster than torch."
+    yield "A star: spread above 10 %. Bold: a row we lose. `by hand`: NumPy with the derivative written out."
+    if step:
+        columns = {
+            "ours": "ours",
+            "fit": "`fit`",
+            "train_on_batch": "`train_on_batch`",
+            "torch fused": "torch, fused optimizer",
+            "floor": "by hand",
+        }
+        yield "\nOne training step of an MLP 784-128-10: forward, loss, backward, update.\n"
+        for threads in step["threads"]:
+            yield ratios(step, threads, columns) + "\n"
+        yield source(step)
+    if ops:
+        yield "\nOne operation on 8x8 float32, forward and backward (`chain`: one of a chain of mul, add, tanh).\n"
+        yield ratios(ops, "1", {"ours": "ours", "floor": "by hand"}) + "\n"
+        yield source(ops)
+    if imports:
+        rows = {
+            name: {"beyond numpy": _common.human(v["seconds"]), "memory": f"{v['memory_kib'] / 1024:.0f} MiB"}
+            for name, v in imports["imports"].items()
+        }
+        yield f"\nImporting, and {imports['installed_bytes'] / 1e6:.1f} MB installed.\n"
+        yield _common.markdown(rows, ["beyond numpy", "memory"], "import") + "\n"
+        yield source(imports)
+
+
+def main():
+    text = "\n".join(sections())
+    if "--print" in sys.argv:
+        print(text)
+        return
+    page = README.read_text(encoding="utf-8")
+    before, rest = page.split(BEGIN)
+    after = rest.split(END)[1]
+    README.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Options and fixtures of the whole suite."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def run_python():
+    """Run a program in a fresh interpreter: run_python(code, VARIABLE=value, ...) gives the CompletedProcess.
+
+    TFLBP_ variables of this process are left out, those given are set; `arguments` replaces `-c code`.
+    """
+
+    def run(code="", *, arguments=None, timeout=300, **variables):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("TFLBP_")}
+        command = [sys.executable, *(arguments if arguments is not None else ["-c", code])]
+        return subprocess.run(
+            command, cwd=ROOT, env={**env, **variables}, capture_output=True, text=True, timeout=timeout
+        )
+
+    return run
