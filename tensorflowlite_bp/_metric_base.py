@@ -111,6 +111,10 @@ class Mean(Metric):
         self.count = 0.0
 
     def update_state(self, values, sample_weight=None):
+        if sample_weight.__class__ is int and not getattr(values, "ndim", 0):  # a loss and its batch size
+            self.total += float(values) * sample_weight
+            self.count += sample_weight
+            return
         values = host(values)
         if sample_weight is not None:
             self._add_weighted(values, host(sample_weight))

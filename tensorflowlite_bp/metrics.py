@@ -14,9 +14,7 @@ from ._loss_functions import (
     huber,
     kl_divergence,
     log_cosh,
-    mean_absolute_error,
     mean_absolute_percentage_error,
-    mean_squared_error,
     mean_squared_logarithmic_error,
     poisson,
     sparse_categorical_crossentropy,
@@ -154,15 +152,27 @@ class SparseTopKCategoricalAccuracy(_Named):
 
 
 class MeanSquaredError(_Named):
-    """The mean of `losses.mean_squared_error`."""
+    """The mean of (y_true - y_pred)**2."""
 
-    fn = staticmethod(mean_squared_error)
+    def __init__(self, name="mean_squared_error", dtype=None):
+        self._setup(name, dtype)
+
+    @staticmethod
+    def fn(y_true, y_pred):
+        y_true, y_pred = pair("mean_squared_error", y_true, y_pred)
+        return np.square(y_pred - y_true)
 
 
 class MeanAbsoluteError(_Named):
-    """The mean of `losses.mean_absolute_error`."""
+    """The mean of |y_true - y_pred|."""
 
-    fn = staticmethod(mean_absolute_error)
+    def __init__(self, name="mean_absolute_error", dtype=None):
+        self._setup(name, dtype)
+
+    @staticmethod
+    def fn(y_true, y_pred):
+        y_true, y_pred = pair("mean_absolute_error", y_true, y_pred)
+        return np.abs(y_pred - y_true)
 
 
 class MeanAbsolutePercentageError(_Named):
@@ -177,15 +187,11 @@ class MeanSquaredLogarithmicError(_Named):
     fn = staticmethod(mean_squared_logarithmic_error)
 
 
-class RootMeanSquaredError(Mean):
+class RootMeanSquaredError(MeanSquaredError):
     """The square root of the mean squared error."""
 
     def __init__(self, name="root_mean_squared_error", dtype=None):
         super().__init__(name, dtype)
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        y_true, y_pred = pair(self.name, y_true, y_pred)
-        super().update_state(np.square(y_pred - y_true), sample_weight)
 
     def result(self):
         return super().result() ** 0.5

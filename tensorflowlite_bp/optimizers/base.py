@@ -5,21 +5,20 @@ raw arrays.
 """
 
 import math
-import re
 from operator import is_
 
 import numpy as np
 
 from .. import backend
 from .._naming import auto_name
-from .._registry import Configurable
 from ..autograd.tensor import Tensor, to_array
-from ..errors import GradientError, NotBuiltError, ShapeError, message
+from ..errors import GradientError, NotBuiltError, message
 from ..layers.variable import Variable
 from . import schedules
+from .state import State
 
 
-class Optimizer(Configurable):
+class Optimizer(State):
     """Base class of the optimizers.
 
     learning_rate: float, schedule, or a function without arguments; `lr` is the older spelling. weight_decay:
@@ -41,7 +40,6 @@ class Optimizer(Configurable):
 
     _base_config = ("name", "learning_rate")
     _alias_config = frozenset({"lr", "decay"})
-    _slots: tuple[str, ...] = ()  # names of the per-variable states, zero at first
 
     def __init__(
         self,
@@ -100,12 +98,8 @@ class Optimizer(Configurable):
         self._rate = Variable(np.zeros((), np.float64), name="learning_rate", trainable=False)
         self._schedule = None
         self.learning_rate = rate
-        self.built = False
-        self._trainable: list[Variable] = []
         self._chosen: list[Variable] = []  # the variables of the last step
-        self._state: dict[str, list[Variable]] = {}
-        self._excluded: list[bool] | None = None
-        self._exclude = ((), ())
+        self._begin_state()
 
     # ------------------------------------------------------------------ learning rate and steps
     @property
@@ -163,89 +157,6 @@ class Optimizer(Configurable):
     def scale_loss(self, loss):
         """The loss times loss_scale_factor, if there is one."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
-
-    # ------------------------------------------------------------------ state
-    def build(self, variables):
-        """Make the state for these variables (once); gives the optimizer back."""
-        if self.built:
-            return self
-        self._trainable = list(variables)
-        self._index = {id(v): i for i, v in enumerate(self._trainable)}
-        if self.use_ema:
-            self._add_state("average")
-        if self.gradient_accumulation_steps:
-            self._add_state("gradient_accumulator")
-        for slot in self._slots_wanted():
-            self._add_state(slot)
-        variables, names = self._exclude
-        if variables or names:
-            ids = {id(v) for v in variables}
-            pattern = re.compile("|".join(names)) if names else None
-            self._excluded = [
-                id(v) in ids or (pattern is not None and pattern.search(v.path) is not None)
-                for v in self._trainable
-            ]
-        self.built = True
-        return self
-
-    def _slots_wanted(self):
-        return self._slots
-
-    def _add_state(self, name, value=0.0):
-        self._state[name] = [
-            Variable(
-                backend.of(v.data).full(v.shape, value, dtype=v.dtype),
-                name=name,
-                trainable=False,
-                path=f"{v.path.replace('/', '_')}_{name}",
-            )
-            for v in self._trainable
-        ]
-
-    def _raw(self, name):
-        """The raw arrays of one state, for the variables of this step, to be written in place."""
-        return [self._state[name][i]._writable() for i in self._active]
-
-    @property
-    def variables(self):
-        """All state as Variables: the iteration, the learning rate (unless a schedule gives it), and the
-        states per variable.
-        """
-        own = [self._iterations] if self._schedule is not None else [self._iterations, self._rate]
-        groups = list(self._state.items())
-        return own + [v for _, group in groups for v in group]
-
-    def get_weights(self):
-        """The values of `variables` as NumPy arrays."""
-        return [v.numpy().copy() for v in self.variables]
-
-    def set_weights(self, weights):
-        """The reverse of `get_weights`, after `build`. Nothing changes when a shape does not fit
-        (ShapeError).
-        """
-        own = self.variables
-        shapes = [tuple(np.shape(w)) for w in weights]
-        if shapes != [v.shape for v in own]:
-            raise ShapeError(
-                message(
-                    self.name,
-                    "the weights of an optimizer must match its variables.",
-                    received=f"shapes {shapes}, expected {[v.shape for v in own]}",
-                    hint=None if self.built else "call optimizer.build(trainable_variables) first.",
-                )
-            )
-        for variable, weight in zip(own, weights, strict=True):
-            variable.assign(weight)
-
-    def exclude_from_weight_decay(self, var_list=None, var_names=None):
-        """Spare these variables, and those whose path contains one of the names, from weight decay. Before
-        `build`.
-        """
-        if self.built:
-            raise ValueError(
-                message(self.name, "exclude_from_weight_decay must be called before the optimizer is built.")
-            )
-        self._exclude = (tuple(var_list or ()), tuple(var_names or ()))
 
     # ------------------------------------------------------------------ updates
     def step(self):
