@@ -50,6 +50,9 @@ def test_lists_of_numbers_are_one_array_and_lists_of_arrays_are_many():
     several = data.to_arrays([np.zeros((2, 3)), np.zeros((2, 4))])
     assert [a.shape for a in several] == [(2, 3), (2, 4)]
     assert data.to_arrays({"a": np.zeros(2)})["a"].dtype == "float32"
+    columns = data.to_arrays({"a": [1, 2], "b": [np.zeros(2), [1.0, 2.0]]})
+    assert columns["a"].shape == (2,)
+    assert columns["b"][1].dtype == "float32"
 
 
 @pytest.mark.parametrize("value", [np.array(["a", "b"]), np.array([["a", 1]], dtype=object)])

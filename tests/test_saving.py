@@ -5,6 +5,9 @@ import contextlib
 import json
 import os
 import struct
+import subprocess
+import sys
+import time
 
 import ml_dtypes
 import numpy as np
@@ -330,6 +333,36 @@ def test_an_interrupted_save_leaves_the_old_file(broken, trained, tmp_path, monk
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["weights.safetensors"]
     trained.load_weights(path)
+
+
+SAVE_FOREVER = """
+import sys, numpy as np, tensorflowlite_bp as bp
+model = bp.models.Sequential([bp.layers.Dense(700, input_shape=(700,))])
+n = 0
+while True:
+    n += 1
+    model.set_weights([np.full((700, 700), n, "f"), np.full(700, n, "f")])
+    model.save_weights(sys.argv[1])
+"""
+
+
+def test_a_killed_process_leaves_a_whole_file(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    model = Sequential([layers.Dense(700, input_shape=(700,))])
+    for wait in (0.0, 0.013, 0.05):
+        path.unlink(missing_ok=True)
+        process = subprocess.Popen([sys.executable, "-c", SAVE_FOREVER, str(path)])
+        try:
+            deadline = time.monotonic() + 60
+            while not path.exists() and time.monotonic() < deadline:
+                time.sleep(0.001)
+            time.sleep(wait)
+        finally:
+            process.kill()
+            process.wait()
+        model.load_weights(path)
+        kernel, bias = model.get_weights()
+        assert kernel.min() == kernel.max() == bias.min() == bias.max() >= 1  # of one save, not of two
 
 
 def test_links_and_modes_are_kept(trained, tmp_path):

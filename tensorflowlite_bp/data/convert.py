@@ -43,10 +43,11 @@ def to_arrays(tree, *, where="data", name="x"):
     """The same tree with arrays for leaves. Lists of plain numbers count as one array, not as many inputs."""
     if tree is None:
         return None
-    if isinstance(tree, (list, tuple)) and _only_numbers(tree):
-        return to_array(np.asarray(tree), where=where, name=name)
-    leaves, spec = optree.tree_flatten(tree)
-    return spec.unflatten([to_array(leaf, where=where, name=name) for leaf in leaves])
+    if isinstance(tree, dict):
+        return {key: to_arrays(part, where=where, name=f"{name}[{key!r}]") for key, part in tree.items()}
+    if isinstance(tree, (list, tuple)) and not _only_numbers(tree):
+        return type(tree)(to_arrays(part, where=where, name=name) for part in tree)
+    return to_array(tree, where=where, name=name)
 
 
 def lengths(tree):

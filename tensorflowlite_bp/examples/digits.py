@@ -18,6 +18,7 @@ import numpy as np
 
 import tensorflowlite_bp as bp
 from tensorflowlite_bp import callbacks, datasets, layers, models, optimizers
+from tensorflowlite_bp.backend import native as kernels
 from tensorflowlite_bp.utils import plots
 
 MLP, CNN = "MLP 256-128-10", "CNN 32-32-64-10"
@@ -146,7 +147,7 @@ def run(out="runs/digits", seeds=3, epochs=None, verbose="auto", data=None):
     os.makedirs(out, exist_ok=True)
     curves, summary = {}, {}
     start = time.perf_counter()
-    for name, build, default_epochs in ((MLP, build_mlp, 40), (CNN, build_cnn, 25)):
+    for name, build, default_epochs in ((MLP, build_mlp, 40), (CNN, build_cnn, 16)):
         results = []
         for seed in range(seeds):
             began = time.perf_counter()
@@ -178,8 +179,14 @@ def misread(path, name, model, x, y):
 
 
 def describe():
-    """One sentence: where this runs."""
-    return f"Backend {bp.backend.current().name}."
+    """One sentence: where this runs, and with which kernels."""
+    native = kernels.native
+    if native is None:
+        compiled = f"reference kernels ({kernels.why_not})"
+    else:
+        threads = native.get_num_threads()
+        compiled = f"compiled kernels ({native.isa()}, {threads} thread{'s' if threads > 1 else ''})"
+    return f"Backend {bp.backend.current().name}, {compiled}."
 
 
 def report(summary, seeds, seconds, out):
