@@ -23,9 +23,7 @@ class Rescaling(Layer):
         self.offset = offset
 
     def call(self, x):
-        scale, offset = (
-            np.asarray(v, self._np_dtype) if np.ndim(v) else v for v in (self.scale, self.offset)
-        )
+        scale, offset = (_raw(v, self._np_dtype) if np.ndim(v) else v for v in (self.scale, self.offset))
         return x * scale + offset
 
     def compute_output_shape(self, input_shape):
@@ -91,7 +89,7 @@ class Normalization(Layer):
         for axis in self._axes:
             shape[axis] = x.shape[axis]
         if self.mean is not None:
-            mean, variance = (np.asarray(v, self._np_dtype) for v in (self.mean, self.variance))
+            mean, variance = (_raw(v, self._np_dtype) for v in (self.mean, self.variance))
         else:
             if not self._adapted and not self.adapt_mean.data.any() and (self.adapt_variance.data == 1).all():
                 raise NotBuiltError(
@@ -108,6 +106,11 @@ class Normalization(Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+
+def _raw(values, dtype):
+    """Numbers of the configuration as a raw array, on the device of new tensors."""
+    return ops.asarray(np.asarray(values, dtype)).data
 
 
 # ---------------------------------------------------------------- augmentation
@@ -198,11 +201,7 @@ class RandomTranslation(_Augmentation):
         """Each image by its own number of pixels along one axis: a gather of rows or columns."""
         batch, length = x.shape[0], x.shape[axis]
         shift = (self.generator.uniform((batch, 1), factor[0], factor[1]) * length).round().astype("int64")
-        if isinstance(x.data, np.ndarray):
-            positions = np.arange(length)
-        else:
-            positions = ops.arange(length).data
-        source = positions[None, :] - shift
+        source = ops.arange(length).data[None, :] - shift
         inside = (source >= 0) & (source < length)
         if self.fill_mode == "reflect":  # abcd|dcba, as Keras
             source = source % (2 * length)
