@@ -11,7 +11,7 @@ import numpy as np
 from .autograd.op import graph
 from .autograd.tensor import Tensor, wrap
 from .errors import message
-from .ops import methods
+from .ops import inplace, methods  # noqa: F401  (binds the operators)
 
 _UFUNCS = {
     "true_divide": "divide",
@@ -74,7 +74,7 @@ def array_ufunc(
 def _write_out(name: str, out: tuple[Any, ...], result: Tensor) -> Any:
     (target,) = out
     if isinstance(target, Tensor):
-        methods.write_all(target, result)
+        inplace.write_all(target, result)
         return target
     if result.node is not None:
         raise TypeError(

@@ -2,6 +2,7 @@
 and methods.
 """
 
+import dis
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -109,12 +110,18 @@ class Tensor(TensorMethods):
         return bool(self.data)
 
     def __int__(self) -> int:
+        if self.node is not None:
+            _check_not_stored(self)
         return int(self.data)
 
     def __float__(self) -> float:
+        if self.node is not None:
+            _check_not_stored(self)
         return float(self.data)
 
     def __complex__(self) -> complex:
+        if self.node is not None:
+            _check_not_stored(self)
         return complex(self.data)
 
     def __index__(self) -> int:
@@ -252,6 +259,23 @@ class Tensor(TensorMethods):
     def __reduce__(self) -> Any:
         raise TypeError(
             message("pickle", "Tensors are not pickled.", hint="save arrays with bp.saving, or .numpy().")
+        )
+
+
+_STORES = {code for name, code in dis.opmap.items() if name in ("STORE_SUBSCR", "STORE_SLICE")}
+
+
+def _check_not_stored(tensor: Tensor) -> None:
+    """Raise for `array[i] = tensor`: NumPy asks a 0-d tensor for its float: its gradient would be lost."""
+    frame = sys._getframe(2)
+    if frame.f_code.co_code[frame.f_lasti] in _STORES:
+        raise TypeError(
+            message(
+                "setitem",
+                "a recording Tensor is not stored in a plain array silently, its gradient would be lost.",
+                received=f"a Tensor of shape {tensor.shape}",
+                hint="store float(x) where no gradient is needed, else make the array a Tensor.",
+            )
         )
 
 

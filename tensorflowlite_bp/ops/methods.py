@@ -8,12 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import engine
-from ..autograd.modes import recording
-from ..autograd.node import Leaf, Node, NodeN
 from ..autograd.record import apply1, apply2, lift
-from ..autograd.tensor import Tensor, to_array, unshared
-from ..errors import DTypeError, GradientError, ShapeError, message
+from ..autograd.tensor import Tensor
 from . import creation, indexing, inplace, linalg
 from . import elementwise as e
 from . import reductions as r
