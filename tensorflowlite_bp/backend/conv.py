@@ -195,8 +195,8 @@ def _narrow(x: Array) -> bool:
     return x.dtype.itemsize == 2 and x.dtype.kind in "fV"
 
 
-def _wide(xp: Any, *arrays: Array) -> list[Array]:
-    return [a.astype(xp.float32) for a in arrays]
+def _wide(xp: Any, a: Array, b: Array) -> tuple[Array, Array]:
+    return a.astype(xp.float32), b.astype(xp.float32)
 
 
 # ------------------------------------------------------------------ products with patches
@@ -266,7 +266,7 @@ def _patches_product(
 ) -> Array:
     """weight_grad, for an x that has its padding."""
     g = xp.ascontiguousarray(g)
-    total = None
+    total: Any = None
     for examples, rows, columns in _columns(xp, x, w_shape[:-2], strides, dilation, g.shape[1:-1]):
         part = dot(columns.T, g[examples, rows].reshape(-1, g.shape[-1]))
         if total is None:

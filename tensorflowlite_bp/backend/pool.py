@@ -28,7 +28,8 @@ def _blocks(x: Array) -> list[slice]:
 
 
 def _space(x_shape: Shape, window: Ints, strides: Ints, pads: Pairs) -> Ints:
-    return tuple(positions(*args, 1) for args in zip(x_shape[1:-1], window, strides, pads, strict=True))
+    spread = (1,) * len(window)
+    return tuple(map(positions, x_shape[1:-1], window, strides, pads, spread))
 
 
 def _reduce(xp: Any, ufunc: Any, x: Array, start: Any, window: Ints, strides: Ints, pads: Pairs) -> Array:

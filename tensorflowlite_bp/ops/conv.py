@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._typing import Shape
-from ..autograd.declare import operation
+from ..autograd.declare import Arguments, operation
 from ..autograd.record import lift
 from ..autograd.tensor import Tensor
 from ..backend.windows import Ints, Pairs
@@ -39,7 +39,7 @@ __all__ = ["avg_pool", "conv", "conv_transpose", "max_pool"]
     saves=("x", "y"),
     linear="each",
 )
-def conv_forward(x: Any, w: Any, *, strides: Ints, pads: Pairs, dilation: Ints, groups: int) -> Tensor:
+def conv_forward(x: Any, w: Any, *, strides: Ints, pads: Pairs, dilation: Ints, groups: int) -> Arguments:
     """out[o, f] = sum over k, c of x[o * stride + k * dilation - low, c] w[k, c, f], with zeros outside x."""
     return (x, w), {"strides": strides, "pads": pads, "dilation": dilation, "groups": groups}
 
@@ -54,7 +54,7 @@ def conv_forward(x: Any, w: Any, *, strides: Ints, pads: Pairs, dilation: Ints, 
 )
 def conv_input_grad(
     g: Any, w: Any, *, x_shape: Shape, strides: Ints, pads: Pairs, dilation: Ints, groups: int
-) -> Tensor:
+) -> Arguments:
     """The transpose of conv_forward in x. g: (batch, *out, filters). Gives x_shape."""
     return (g, w), {
         "x_shape": tuple(x_shape),
@@ -75,7 +75,7 @@ def conv_input_grad(
 )
 def conv_weight_grad(
     g: Any, x: Any, *, w_shape: Shape, strides: Ints, pads: Pairs, dilation: Ints, groups: int
-) -> Tensor:
+) -> Arguments:
     """The transpose of conv_forward in w. g: (batch, *out, filters), x: (batch, *space, channels). Gives
     w_shape.
     """

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._typing import Shape
-from ..autograd.declare import operation
+from ..autograd.declare import Arguments, operation
 from ..autograd.modes import recording
 from ..autograd.op import Op, is_float, public
 from ..autograd.record import apply_aux, lift
@@ -28,7 +28,7 @@ from .windows import pooling
 )
 def max_pool_input_grad(
     g: Any, *, index: Any, x_shape: Shape, window: Ints, strides: Ints, pads: Pairs
-) -> Tensor:
+) -> Arguments:
     """g at the places of their windows that `index` names, zero elsewhere. Gives x_shape."""
     return (g,), {
         "index": index,
@@ -46,7 +46,7 @@ def max_pool_input_grad(
     linear="joint",
     saves=("x.shape",),
 )
-def max_pool_gather(x: Any, *, index: Any, window: Ints, strides: Ints, pads: Pairs) -> Tensor:
+def max_pool_gather(x: Any, *, index: Any, window: Ints, strides: Ints, pads: Pairs) -> Arguments:
     """The elements of x that `index` names, one per window: the transpose of max_pool_input_grad."""
     return (x,), {"index": index, "window": window, "strides": strides, "pads": pads}
 
@@ -91,7 +91,7 @@ public(_MAX_POOL, max_pool)
     linear="joint",
     saves=("x.shape",),
 )
-def avg_pool_forward(x: Any, *, window: Ints, strides: Ints, pads: Pairs) -> Tensor:
+def avg_pool_forward(x: Any, *, window: Ints, strides: Ints, pads: Pairs) -> Arguments:
     """The mean of each window over what is inside x."""
     return (x,), {"window": window, "strides": strides, "pads": pads}
 
@@ -101,7 +101,7 @@ def avg_pool_forward(x: Any, *, window: Ints, strides: Ints, pads: Pairs) -> Ten
     linear="joint",
     saves=("x.shape",),
 )
-def avg_pool_input_grad(g: Any, *, x_shape: Shape, window: Ints, strides: Ints, pads: Pairs) -> Tensor:
+def avg_pool_input_grad(g: Any, *, x_shape: Shape, window: Ints, strides: Ints, pads: Pairs) -> Arguments:
     """The transpose of avg_pool_forward. Gives x_shape."""
     return (g,), {"x_shape": tuple(x_shape), "window": window, "strides": strides, "pads": pads}
 

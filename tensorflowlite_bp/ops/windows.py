@@ -58,7 +58,8 @@ def pads_of(name: str, padding: Any, space: Ints, window: Ints, strides: Ints, d
 def _explicit(name: str, padding: Any, d: int) -> Pairs:
     try:
         if not hasattr(padding, "__len__"):
-            pads = ((operator.index(padding),) * 2,) * d
+            both = operator.index(padding)
+            pads = ((both, both),) * d
         else:
             pads = tuple([(operator.index(low), operator.index(high)) for low, high in padding])
     except (TypeError, ValueError):
