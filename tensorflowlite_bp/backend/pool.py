@@ -17,7 +17,7 @@ def _seen(
     n: Shape, out: Shape, k: Ints, strides: Ints, pads: Pairs
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """The outputs that see element k of their window inside the input, and the inputs they see."""
-    pairs = [overlap(*args, pad[0]) for *args, pad in zip(n, out, k, strides, pads, strict=True)]
+    pairs = list(map(overlap, n, out, k, strides, [low for low, _ in pads]))
     return (slice(None), *[of for of, _ in pairs]), (slice(None), *[to for _, to in pairs])
 
 
