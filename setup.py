@@ -65,8 +65,6 @@ class Build(build_ext):
         levels = self._levels() if unix else ["baseline"]
         common, math = (COMMON, MATH) if unix else (["/std:c++17", "/O2", "/EHsc"], [])
         macros = [("TFLBP_X86_LEVELS", None)] if len(levels) > 1 else []
-        if (KERNELS / "bindings" / "bind_linear.cpp").exists():
-            macros.append(("TFLBP_HAVE_LINEAR", None))
         told = [
             ("TFLBP_VERSION", f'"{version()}"'),
             ("TFLBP_BUILD_FLAGS", f'"{" ".join(common + math)}; levels {" ".join(levels)}"'),
@@ -144,9 +142,16 @@ class Build(build_ext):
         return list(LEVELS)
 
 
+def kernel(pattern):
+    return sorted(path.relative_to(ROOT).as_posix() for path in KERNELS.rglob(pattern))
+
+
 setup(
+    # Build.build_extension finds the files itself; they are listed for the source distribution.
     ext_modules=[
-        Extension("tensorflowlite_bp._native", sources=["kernels/bindings/bind.cpp"], language="c++")
+        Extension(
+            "tensorflowlite_bp._native", kernel("bindings/*.cpp"), depends=kernel("*.cpp") + kernel("*.h")
+        )
     ],
     cmdclass={"build_ext": Build},
 )

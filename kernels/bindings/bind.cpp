@@ -7,13 +7,11 @@
 namespace tflbp {
 
 void bind_allocator(py::module_& m);
+void bind_linear(py::module_& m);
 void bind_loss(py::module_& m);
 void bind_norm(py::module_& m);
 void bind_optimizer(py::module_& m);
 void bind_random(py::module_& m);
-#ifdef TFLBP_HAVE_LINEAR
-void bind_linear(py::module_& m);
-#endif
 
 namespace {
 
@@ -68,11 +66,9 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
         "reference.";
     tflbp::bind_runtime(m);
     tflbp::bind_allocator(m);
+    tflbp::bind_linear(m);
     tflbp::bind_loss(m);
     tflbp::bind_norm(m);
     tflbp::bind_optimizer(m);
     tflbp::bind_random(m);
-#ifdef TFLBP_HAVE_LINEAR
-    tflbp::bind_linear(m);
-#endif
 }
