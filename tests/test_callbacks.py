@@ -409,6 +409,15 @@ def test_a_terminal_gets_a_moving_bar():
     assert "4/4" in drawn[3]
 
 
+def test_the_bar_of_fit_shows_metrics_by_name_from_the_first_batch(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setattr("sys.stdout", stream)
+    make(metrics=["accuracy"]).fit(X, Y, batch_size=5)
+    drawn = stream.text.split("\r")[1:]
+    assert len(drawn) >= 2
+    assert all(line.index(" - accuracy: ") < line.index(" - loss: ") for line in drawn)
+
+
 def test_a_bar_is_not_drawn_more_often_than_asked():
     stream = Terminal()
     bar = Progbar(1000, interval=1000, stream=stream)

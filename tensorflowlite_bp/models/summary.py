@@ -7,7 +7,8 @@ from ..layers.symbolic import SymbolicTensor
 from .graph import leaves
 
 UNITS = ("B", "KB", "MB", "GB", "TB")
-WIDTHS = {"Layer (type)": 5, "Output Shape": 4, "Param #": 2, "Connected to": 5, "Trainable": 2}  # relative to one another
+# relative to one another
+WIDTHS = {"Layer (type)": 5, "Output Shape": 4, "Param #": 2, "Connected to": 5, "Trainable": 2}
 
 
 def print_summary(model, line_length=None, print_fn=None, expand_nested=False, show_trainable=False):
@@ -24,9 +25,7 @@ def print_summary(model, line_length=None, print_fn=None, expand_nested=False, s
     console = Console(width=line_length, highlight=False, force_terminal=False if print_fn else None)
     table = Table(show_lines=True, width=min(console.width, 78 + 30 * connected + 12 * show_trainable))
     for header in headers:
-        table.add_column(
-            header, justify="right" if header == "Param #" else "left", ratio=WIDTHS[header]
-        )
+        table.add_column(header, justify="right" if header == "Param #" else "left", ratio=WIDTHS[header])
     for row in _rows(model, expand_nested):
         cells = [row["name"], row["shape"], row["params"]]
         cells += [_connections(graph, row["layer"])] if connected else []

@@ -64,15 +64,16 @@ class Trainer(Steps):
         return logs
 
     def _logs(self, logs):
-        """The logs to show: the metrics' results, or a custom step's own where it gives other names."""
-        if logs is None:
-            return self.get_metrics_result()
-        if not isinstance(logs, dict):
-            raise TypeError(
-                message("fit", "train_step must give a dict of logs.", received=f"{type(logs).__name__}")
-            )
+        """Logs to show, by name: the metrics' results, or a custom step's own if they have other names."""
         results = self.get_metrics_result()
-        return results if set(logs) == set(results) else {name: to_number(v) for name, v in logs.items()}
+        if logs is not None:
+            if not isinstance(logs, dict):
+                raise TypeError(
+                    message("fit", "train_step must give a dict of logs.", received=f"{type(logs).__name__}")
+                )
+            if set(logs) != set(results):
+                results = {name: to_number(v) for name, v in logs.items()}
+        return dict(sorted(results.items()))
 
     # ------------------------------------------------------------------ fit
     def fit(
