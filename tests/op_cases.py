@@ -132,6 +132,9 @@ LABELS = np.array([1, 0, 3, 2, 3])
 REDUCTIONS = ["mean", "sum", "none"]
 ROWS = np.array([2, 0, 2, 1])
 MASK = np.array([[True, False, True, True], [False, False, True, False], [True, True, False, True]])
+CONV = dict(strides=(1, 1), pads=((0, 1), (1, 1)), dilation=(1, 1), groups=2)
+POOL = dict(window=(2, 2), strides=(2, 2), pads=((0, 0), (0, 0)))
+POOL_INDEX = np.random.default_rng(0).integers(0, 4, (1, 2, 2, 2)).astype(np.uint8)
 
 CASES = [
     # ------------------------------------------------------------------ arithmetic
@@ -320,6 +323,15 @@ CASES = [
     OpCase("group_norm", normal((2, 3, 4)), [{"groups": 2}]),
     OpCase("embedding", normal((5, 3)), call=lambda f, w: f(ROWS, w), numpy=lambda w: w[ROWS]),
     OpCase("dropout", normal((3, 4)), [{"rate": 0.4, "training": False}], numpy=lambda x, **_: x),
+    # ------------------------------------------------------------------ convolution, pooling (values: tests/test_conv.py)
+    OpCase("conv_forward", normal((2, 6, 5, 4), (3, 2, 2, 6)), [dict(CONV, strides=s, dilation=d) for s, d in [((1, 1), (1, 1)), ((2, 1), (1, 2))]]),
+    OpCase("conv_input_grad", normal((2, 5, 6, 3), (3, 2, 4, 3)), [dict(CONV, x_shape=(2, 6, 5, 4), groups=1)]),
+    OpCase("conv_weight_grad", normal((2, 5, 6, 6), (2, 6, 5, 4)), [dict(CONV, w_shape=(3, 2, 2, 6))]),
+    OpCase("max_pool", distinct(1, 5, 4, 2), [{"pool_size": 2}, {"pool_size": (3, 2), "strides": 1, "padding": "same"}]),
+    OpCase("max_pool_gather", normal((1, 4, 4, 2)), [dict(POOL, index=POOL_INDEX)]),
+    OpCase("max_pool_input_grad", normal((1, 2, 2, 2)), [dict(POOL, index=POOL_INDEX, x_shape=(1, 4, 4, 2))]),
+    OpCase("avg_pool_forward", normal((2, 5, 4, 2)), [dict(POOL, pads=((1, 0), (0, 1)))]),
+    OpCase("avg_pool_input_grad", normal((1, 2, 2, 2)), [dict(POOL, x_shape=(1, 4, 4, 2))]),
     # ------------------------------------------------------------------ losses
     OpCase("softmax_cross_entropy", normal((5, 4)), [dict(k, labels=LABELS) for k in grid(label_smoothing=[0.0, 0.1], reduction=REDUCTIONS,
            weight=[None, np.array([0.5, 1.0, 2.0, 1.5])], ignore_index=[None, 3])], numpy=np_cross_entropy),

@@ -40,12 +40,7 @@ PARAMS = [
 
 
 def test_every_op_has_a_case():
-    missing = (
-        set(OPS)
-        - {case.name for case in CASES}
-        - EXEMPT
-        - {n for n in OPS if n.startswith(("conv", "max_pool", "avg_pool"))}
-    )
+    missing = set(OPS) - {case.name for case in CASES} - EXEMPT
     assert not missing, f"add a line to tests/op_cases.py for {sorted(missing)}"
 
 
@@ -53,11 +48,9 @@ def test_every_case_names_a_function():
     assert [case.name for case in CASES if not hasattr(graph, case.name)] == []
 
 
-@pytest.mark.parametrize(("case", "kwargs"), PARAMS)
+@pytest.mark.parametrize(("case", "kwargs"), [p for p in PARAMS if reference(p.values[0]) is not None])
 def test_value(case, kwargs):
     expected = reference(case)
-    if expected is None:
-        pytest.skip("no NumPy function of this meaning; derivatives are checked below")
     args = arguments(case)
     out = function(case, kwargs)(*tensors(args))
     want = np.asarray(expected(*args, **kwargs))
