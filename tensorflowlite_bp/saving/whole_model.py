@@ -15,6 +15,7 @@ from .. import layers as layers_module
 from .. import losses, metrics, optimizers
 from .._registry import serialize
 from ..errors import SavingError, TFLBPError, message
+from ..layers.base import no_initializers
 from . import files
 from .weights import assign, check_overwrite, match, named_weights, part
 
@@ -88,8 +89,6 @@ def _make(config, build_shape):
     """The model of a config, built but with zeros for weights: a file that lies about its sizes costs no
     memory.
     """
-    from ..layers.base import no_initializers
-
     with no_initializers():
         model = layers_module.deserialize(config)
         if not hasattr(model, "require_weights"):
