@@ -121,9 +121,10 @@ def test_strides_do_not_matter(case):
 @pytest.mark.parametrize("case", [c for c in CASES if c.elementwise], ids=str)
 def test_scalars_and_empty_arrays(case, shape):
     f = function(case, case.kwargs[0])
-    args = []
-    for a in arguments(case):
-        args.append(bp.tensor(np.resize(a, shape) if np.prod(shape) else np.empty(shape), requires_grad=True))
+    args = [
+        bp.tensor(np.resize(a, shape) if np.prod(shape) else np.empty(shape), requires_grad=True)
+        for a in arguments(case)
+    ]
     out = f(*args)
     assert out.shape == shape
     out.sum().backward()

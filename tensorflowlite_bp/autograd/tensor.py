@@ -130,7 +130,7 @@ class Tensor(TensorMethods):
     def __contains__(self, value: Any) -> bool:
         return value in self.data
 
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
     # ------------------------------------------------------------------ leaving the tape
     def numpy(self) -> np.ndarray:

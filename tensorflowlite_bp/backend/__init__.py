@@ -16,7 +16,7 @@ from ..errors import DeviceError, DTypeError, message
 from . import numpy_backend
 from .protocol import Backend
 
-__all__ = ["Backend", "available", "by_type", "current", "of", "set_backend"]
+__all__ = ["Backend", "available", "by_type", "current", "named", "of", "set_backend"]
 
 
 def _load_cupy() -> ModuleType:
@@ -66,20 +66,22 @@ def set_backend(name: str) -> None:
     exist stay where they are.
     """
     global _current
-    if name == "numpy":
-        _current = numpy_backend
-    elif name == "cupy":
-        reason = _cupy_unusable()
-        if reason is not None:
-            cause, fix = reason
-            raise DeviceError(message("backend", f"the CuPy backend cannot be used: {cause}", hint=fix))
-        _current = _load_cupy()
-    elif name == "auto":
-        _current = numpy_backend if _cupy_unusable() is not None else _load_cupy()
-    else:
+    _current = named(name)
+
+
+def named(name: str) -> Any:
+    """The backend called "numpy" or "cupy", or the better of the two for "auto". Raises as `set_backend`."""
+    if name == "numpy" or (name == "auto" and not available("cupy")):
+        return numpy_backend
+    if name not in ("cupy", "auto"):
         raise DeviceError(
             message("backend", 'one of "numpy", "cupy", "auto" was expected.', received=repr(name))
         )
+    reason = _cupy_unusable()
+    if reason is not None:
+        cause, fix = reason
+        raise DeviceError(message("backend", f"the CuPy backend cannot be used: {cause}", hint=fix))
+    return _load_cupy()
 
 
 def available(name: str) -> bool:

@@ -1,6 +1,7 @@
 """Activations and the softmax family."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from ..autograd.declare import Arguments, operation, unary
@@ -8,7 +9,7 @@ from ..autograd.op import helper
 from ..autograd.record import lift
 from ..autograd.tensor import Tensor
 from ..errors import ShapeError, message
-from .elementwise import clip, exp, expm1, minimum, tanh, where
+from .elementwise import clip, exp, expm1, minimum, positive, tanh, where
 
 # ------------------------------------------------------------------ activations
 relu = unary(
@@ -182,18 +183,18 @@ def log_softmax(x: Any, axis: int = -1) -> Arguments:
 
 
 # ------------------------------------------------------------------ by name
-_ACTIVATIONS = {
-    "relu": relu, "relu6": relu6, "leaky_relu": leaky_relu, "elu": elu, "selu": selu, "celu": celu, "gelu":
-    gelu, "silu": silu, "swish": silu, "mish": mish, "sigmoid": sigmoid, "hard_sigmoid": hard_sigmoid,
+_ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
+    "relu": relu, "relu6": relu6, "leaky_relu": leaky_relu, "elu": elu, "selu": selu, "celu": celu,
+    "gelu": gelu, "silu": silu, "mish": mish, "sigmoid": sigmoid, "hard_sigmoid": hard_sigmoid,
     "hard_silu": hard_silu, "softplus": softplus, "softsign": softsign, "tanh": tanh, "softmax": softmax,
-    "log_softmax": log_softmax, "exponential": exp, "glu": glu, "log_sigmoid": log_sigmoid, "linear": lambda
-    x: x,
+    "log_softmax": log_softmax, "glu": glu, "log_sigmoid": log_sigmoid, "swish": silu, "exponential": exp,
+    "linear": positive,
 }  # fmt: skip
 
 
 def activate(name: str, x: Tensor, activation: Any) -> Tensor:
     """Apply an activation given as None, a name or a function."""
-    if activation is None:
+    if activation is None or activation == "linear":
         return x
     if callable(activation):
         return activation(x)

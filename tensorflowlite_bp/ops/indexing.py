@@ -113,7 +113,7 @@ def put_along_axis(x: Any, indices: Any, axis: int, shape: Shape) -> Arguments:
 
 
 @helper
-def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Tensor:
+def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Tensor:
     """x's elements at integer `indices` along `axis`: what argsort and argmax give back.
 
     `indices` broadcasts against x on the other axes.
@@ -126,15 +126,12 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Tensor:
     if indices.ndim == x.ndim and any(
         i != axis and n != m for i, (n, m) in enumerate(zip(indices.shape, x.shape, strict=True))
     ):
-        shape = list(
-            np.broadcast_shapes(*[s[:axis] + (1,) + s[axis + 1 :] for s in (indices.shape, x.shape)])
-        )
         from .shape import broadcast_to
 
-        shape[axis] = indices.shape[axis]
-        indices = np.broadcast_to(indices, shape)
-        shape[axis] = x.shape[axis]
-        x = broadcast_to(x, shape)
+        lead = np.broadcast_shapes(indices.shape[:axis], x.shape[:axis])
+        rest = np.broadcast_shapes(indices.shape[axis + 1 :], x.shape[axis + 1 :])
+        indices = np.broadcast_to(indices, (*lead, indices.shape[axis], *rest))
+        x = broadcast_to(x, (*lead, x.shape[axis], *rest))
     return take_along(x, indices, axis)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import engine
+from ..autograd import overwrites
 from ..autograd.modes import recording
 from ..autograd.node import Leaf, NodeN
 from ..autograd.op import is_float
@@ -46,7 +46,9 @@ def getitem(x: Tensor, index: Any) -> Tensor:
         return out
     view = new(View)
     view.data, view.node = data, out.node
-    view.base, view.index = weakref.ref(x), indexing.raw_index(index)
+    # a slice of a slice holds the one between: in y[1:][2:] nothing else does
+    view.base = weakref.ref(x) if type(x) is not View else lambda: x
+    view.index = indexing.raw_index(index)
     return view
 
 
@@ -68,7 +70,7 @@ def _write(
         raw_write(target._writable())  # under no_grad: a live graph keeps the values it saved
         return
     if not unshared(target):
-        engine.note_write(target.data)
+        overwrites.note_write(target.data)
     raw_write(target.data)
 
 

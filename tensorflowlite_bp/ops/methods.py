@@ -219,9 +219,12 @@ for _name, _function in METHODS.items():
     # a plain function as class attribute binds; the wrapper's name and documentation stay the op's
     setattr(Tensor, _name, _function)
 
-Tensor.T = property(s.transpose, doc="The axes in reverse order.")  # type: ignore[attr-defined]
-Tensor.mT = property(s.matrix_transpose, doc="The last two axes exchanged.")  # type: ignore[attr-defined]
-Tensor.real = property(
-    lambda self: e.real(self) if self.data.dtype.kind == "c" else self, doc="The real part."
-)  # type: ignore[attr-defined]
-Tensor.imag = property(e.imag, doc="The imaginary part.")  # type: ignore[attr-defined]
+for _name, _property in {
+    "T": property(s.transpose, doc="The axes in reverse order."),
+    "mT": property(s.matrix_transpose, doc="The last two axes exchanged."),
+    "real": property(
+        lambda self: e.real(self) if self.data.dtype.kind == "c" else self, doc="The real part."
+    ),
+    "imag": property(e.imag, doc="The imaginary part."),
+}.items():
+    setattr(Tensor, _name, _property)

@@ -62,15 +62,16 @@ def linear(x: Any, weight: Any, bias: Any = None, *, activation: Any = None) -> 
     if len(ws) != 2 or not xs or xs[-1] != ws[0]:
         _raise_linear(xs, ws)
     fused = activation == "relu" or activation is activations.relu
-    if bias is None:
-        args: tuple[Tensor, ...] = (x, w)
-    else:
+    dtype = x.data.dtype
+    agree = dtype is w.data.dtype
+    args: tuple[Tensor, ...] = (x, w)
+    if bias is not None:
         b = bias if isinstance(bias, Tensor) else lift(bias)
         if b.data.shape != ws[1:]:
             _raise_bias(b.data.shape, ws)
+        agree = agree and dtype is b.data.dtype
         args = (x, w, b)
-    dtype = x.data.dtype
-    if dtype is not w.data.dtype or (bias is not None and dtype is not args[2].data.dtype):
+    if not agree:
         args = agree_all(list(args))
     out = applyn(_LINEAR, args, _FUSED if fused else _UNFUSED)
     return out if fused or activation is None else activations.activate("linear", out, activation)

@@ -300,15 +300,15 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Arguments:
 def tile(x: Any, reps: int | Sequence[int]) -> Tensor:
     """The whole array repeated `reps` times along each axis."""
     x = lift(x)
-    reps = (reps,) if isinstance(reps, int) else tuple(reps)
-    ndim = max(x.ndim, len(reps))
+    given = (reps,) if isinstance(reps, int) else tuple(reps)
+    ndim = max(x.ndim, len(given))
     shape = (1,) * (ndim - x.ndim) + x.shape
-    reps = (1,) * (ndim - len(reps)) + reps
+    times = (1,) * (ndim - len(given)) + given
     pairs = tuple([n for s in shape for n in (1, s)])
     wide = broadcast_to(
-        reshape(x, pairs), tuple([n for r, s in zip(reps, shape, strict=True) for n in (r, s)])
+        reshape(x, pairs), tuple([n for r, s in zip(times, shape, strict=True) for n in (r, s)])
     )
-    return reshape(wide, tuple([r * s for r, s in zip(reps, shape, strict=True)]))
+    return reshape(wide, tuple([r * s for r, s in zip(times, shape, strict=True)]))
 
 
 @helper

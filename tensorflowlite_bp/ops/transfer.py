@@ -9,17 +9,16 @@ from ..autograd.tensor import Tensor
 from ..errors import DeviceError, message
 
 
-def _move(x: Any, *, device: str) -> Any:
+def _move(x: Any, *, device: str, origin: str | None = None) -> Any:
     if device == "cpu":
         return x.get() if hasattr(x, "get") else x
-    return backend.get("cupy").asarray(x)
+    return backend.named("cupy").asarray(x)
 
 
 _TO = Op(
     "to",
-    vjp=(lambda F, g, out, x, *, device: _moved(g, x.origin),),
-    jvp=lambda F, ts, out, x, *, device: _moved(ts[0], device),
-    saves=("x.shape",),
+    vjp=(lambda F, g, out, x, *, device, origin: _moved(g, origin),),
+    jvp=lambda F, ts, out, x, *, device, origin: _moved(ts[0], device),
     forward=lambda B: _move,
 )
 
@@ -37,4 +36,4 @@ def to_device(x: Tensor, device: str) -> Tensor:
         raise DeviceError(
             message("to", 'the device must be "cpu", "cuda" or "cuda:N".', received=repr(device))
         )
-    return applyn(_TO, (x,), {"device": device})
+    return applyn(_TO, (x,), {"device": device, "origin": here})
