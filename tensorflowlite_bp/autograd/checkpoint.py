@@ -11,7 +11,8 @@ from .._typing import Tree
 from ..errors import GradientError, message
 from . import tree
 from .custom import attach, function_op, zeros_of
-from .engine import isolate, pull, push
+from .engine import isolate, pull
+from .forward import push
 from .modes import enable_grad, recording
 from .node import next_seq
 from .tensor import Tensor

@@ -8,7 +8,7 @@ an asynchronous CUDA error shows at its cause.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,24 @@ def check_forward(name: str, args: list[Any], out: Any) -> None:
     )
 
 
+class Watched(list):
+    """The nodes of a walk. It remembers at which one the walk is, for the error that its rule may raise."""
+
+    at: Any = None
+
+    def __iter__(self) -> Iterator[Any]:
+        for Watched.at in super().__iter__():
+            yield Watched.at
+
+    def __reversed__(self) -> Iterator[Any]:
+        for Watched.at in super().__reversed__():
+            yield Watched.at
+
+
+def _origin() -> str:
+    return f"the op was called at {getattr(Watched.at, 'where', 'an unknown place')}."
+
+
 def _checked_rule(op: Op, k: int, rule: Callable) -> Callable:
     def checked_vjp(F: Any, g: Any, out: Any, *args: Any, **params: Any) -> Any:
         i = rule(F, g, out, *args, **params)
@@ -92,7 +110,12 @@ def _check_cotangent(op: Op, k: int, g: Any, i: Any) -> None:
             g_raw = getattr(g, "data", None) if hasattr(g, "node") else g
             first = "its cotangent was finite" if _bad(g_raw) is None else "its cotangent held it already"
             raise NumericsError(
-                message(f"backward of {op.name}", f"the gradient of argument {k} holds {found}; {first}.")
+                message(
+                    f"backward of {op.name}",
+                    f"the gradient of argument {k} holds {found}; {first}.",
+                    received=f"cotangent {_describe(g_raw)}" if hasattr(g_raw, "dtype") else None,
+                    hint=_origin(),
+                )
             )
     if (
         "shape" in config.debug
@@ -103,7 +126,10 @@ def _check_cotangent(op: Op, k: int, g: Any, i: Any) -> None:
     ):
         raise GradientError(
             message(
-                f"backward of {op.name}", "a rule must keep the dtype.", received=f"{raw.dtype} for {g.dtype}"
+                f"backward of {op.name}",
+                "a rule must keep the dtype.",
+                received=f"{raw.dtype} for {g.dtype}",
+                hint=_origin(),
             )
         )
 
@@ -134,6 +160,19 @@ def instrument(op: Op) -> None:
         op.vjp_all = checked_all
 
 
+def watched(*walks: Callable) -> list[Callable]:
+    """The functions that order a walk, with their order (the first result, where there are several) watched."""
+
+    def watch(walk: Callable) -> Callable:
+        def order(*args: Any) -> Any:
+            found = walk(*args)
+            return Watched(found) if isinstance(found, list) else (Watched(found[0]), *found[1:])
+
+        return order
+
+    return [watch(w) for w in walks]
+
+
 def checked(apply1: Callable, apply2: Callable, apply_aux: Callable) -> tuple[Callable, Callable, Callable]:
     """The record functions with what TFLBP_DEBUG asks for around them."""
 
@@ -143,7 +182,7 @@ def checked(apply1: Callable, apply2: Callable, apply_aux: Callable) -> tuple[Ca
         if "nan" in config.debug:
             with np.errstate(all="ignore"):
                 check_forward(op.name, [a.data for a in args], out.data)
-        if out.node is not None and hasattr(out.node, "where") is False and hasattr(type(out.node), "where"):
+        if hasattr(type(out.node), "where") and not hasattr(out.node, "where"):
             out.node.where = user_line()
 
     def checked1(op: Op, s: Any) -> Any:

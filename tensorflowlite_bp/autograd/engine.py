@@ -10,19 +10,18 @@ their nodes, running a rule builds a graph, which is differentiated like any oth
 
 import sys
 import threading
-import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from .. import backend
+from .._config import config
 from ..backend import by_type
 from ..errors import GradientError, ShapeError, message
 from .modes import enable_grad, no_grad, recording
 from .node import Leaf, Node, Parts, by_seq, next_seq
 from .op import Op, Spec, graph
-from .record import applyn
+from .overwrites import check_overwritten, overwritten
 from .tensor import Tensor, to_array, wrap
 
 _accumulate = threading.Lock()  # `leaf.grad = leaf.grad + g` by two threads at once
@@ -99,7 +98,7 @@ def _run_raw(root: Any, g: Any, retain: bool) -> list[tuple[Leaf, Any]]:
     """The hot loop. Gradients wait in a dict, not in the nodes, so that two threads may walk one graph."""
     order = _order([root])
     if overwritten:
-        _check_overwritten(order)
+        check_overwritten(order)
     grads: dict[Any, Any] = {root: g}
     get, take = grads.get, grads.pop
     found: list[tuple[Leaf, Any]] = []
@@ -161,7 +160,7 @@ def _run_raw(root: Any, g: Any, retain: bool) -> list[tuple[Leaf, Any]]:
 def _pull_raw(n: Any, g: Any, needs: tuple[bool, ...]) -> list[Any]:
     """One node's cotangents on raw arrays, with broadcasting undone; None where not needed."""
     op: Op = n.op
-    F = _library(g)
+    F = library(g)
     if op.vjp_all is not None:
         return _unbroadcast(F, n, op.vjp_all(F, g, n.out, needs, *n.saved, **n.params))
     if not op.vjp:  # a function that exists only as a composition
@@ -205,11 +204,11 @@ def pull(
     create_graph=None records the gradients exactly if something else that records (an outer differentiation)
     has a part in them.
     """
-    order, needed, outer = _slice(roots, targets)
+    order, needed, outer = slice_of(roots, targets)
     if create_graph is None:
         create_graph = recording() and (outer or any(g.node is not None for g in gs))
     if overwritten:
-        _check_overwritten(order)
+        check_overwritten(order)
     wanted = set(targets)
     grads: dict[Any, Any] = {}
     for root, g in zip(roots, gs, strict=True):
@@ -223,17 +222,17 @@ def pull(
             g = grads.pop(n)
             parents = n.parents
             needs = tuple([p in needed for p in parents])
-            pulled = _pull_graph(n, g, needs, _arguments(n), n) if create_graph else _pull_raw(n, g, needs)
+            pulled = pull_graph(n, g, needs, arguments(n), n) if create_graph else _pull_raw(n, g, needs)
             for p, need, i in zip(parents, needs, pulled, strict=True):
                 if need and i is not None:
                     grads[p] = i if p not in grads else grads[p] + i
             if not retain and not create_graph:
                 n.free(FREED)
     out = [grads.get(t) for t in targets]
-    return out if create_graph else [_wrap_raw(g) for g in out]
+    return out if create_graph else [wrap_raw(g) for g in out]
 
 
-def _slice(roots: list[Any], targets: list[Any]) -> tuple[list[Any], set[Any], bool]:
+def slice_of(roots: list[Any], targets: list[Any]) -> tuple[list[Any], set[Any], bool]:
     """The nodes on a path from a target to a root, newest first; and whether other recording tensors feed
     into them.
     """
@@ -263,7 +262,7 @@ def _slice(roots: list[Any], targets: list[Any]) -> tuple[list[Any], set[Any], b
     return sorted(needed, key=by_seq, reverse=True), needed, outer
 
 
-def _arguments(n: Any) -> list[Any]:
+def arguments(n: Any) -> list[Any]:
     """What a node saved, back in the graph: each array a Tensor at its parent, so that derivatives flow on
     into it.
     """
@@ -272,7 +271,7 @@ def _arguments(n: Any) -> list[Any]:
     ]
 
 
-def _pull_graph(n: Any, g: Tensor, needs: tuple[bool, ...], args: list[Any], at: Any) -> list[Any]:
+def pull_graph(n: Any, g: Tensor, needs: tuple[bool, ...], args: list[Any], at: Any) -> list[Any]:
     """One node's cotangents as Tensors, recorded. `at`: the node that stands for its result (None: a
     constant).
     """
@@ -307,99 +306,6 @@ def _pull_tensors(out: Tensor, nodes: list[Any], g: Any) -> list[Any]:
     return [None if n is None else next(grads) for n in nodes]
 
 
-# ------------------------------------------------------------------ tangents
-def push(roots: list[Any], sources: list[Any], tangents: list[Tensor | None]) -> list[Any]:
-    """Tangents (Tensors) of `roots`, given those of `sources` (nodes; None: a source held still): the tape
-    walked forwards; None where nothing flows.
-    """
-    order, _, outer = _slice([r for r in roots if r is not None], sources)
-    record = recording() and (outer or any(t is not None and t.node is not None for t in tangents))
-    if overwritten:
-        _check_overwritten(order)
-    moved: dict[Any, Any] = {
-        s: t if record else t.data for s, t in zip(sources, tangents, strict=True) if t is not None
-    }
-    with enable_grad() if record else no_grad():
-        for n in reversed(order):
-            if n in moved:
-                continue
-            ts = [moved.get(p) for p in n.parents]
-            if any(t is not None for t in ts):
-                t = _push_node(n, ts, record)
-                if t is not None:
-                    moved[n] = t
-    out = [moved.get(r) for r in roots]
-    return out if record else [_wrap_raw(t) for t in out]
-
-
-def _push_node(n: Any, ts: list[Any], record: bool) -> Any:
-    """The tangent of one node's result."""
-    op: Op = n.op
-    F = graph if record else _library(next(t for t in ts if t is not None))
-    args = _arguments(n) if record else n.saved
-    if op.linear == "joint":
-        some = next(t for t in ts if t is not None)
-        full = [F.zeros(x.shape, some.dtype) if t is None else t for t, x in zip(ts, n.saved, strict=True)]
-        return _run(op, full, n.params, record)
-    total = None
-    if op.linear == "each":
-        for k, t in enumerate(ts):
-            if t is not None:
-                part = _run(op, [t if j == k else a for j, a in enumerate(args)], n.params, record)
-                total = part if total is None else total + part
-        return total
-    out = None if n.out is None or op.aux else wrap(n.out, n) if record else n.out
-    if op.jvp is not None:
-        return op.jvp(F, ts, out, *args, **n.params)
-    if op.elementwise:
-        for k, t in enumerate(ts):
-            if t is not None:
-                if t.shape != n.shape:
-                    t = F.broadcast_to(t, n.shape)
-                part = op.vjp[k](F, t, out, *args, **n.params)
-                total = part if total is None else total + part
-        return total
-    return _push_by_two_pulls(n, ts, record)
-
-
-def _run(op: Op, args: list[Any], params: dict[str, Any], record: bool) -> Any:
-    if record:
-        return applyn(op, tuple([a if isinstance(a, Tensor) else wrap(a) for a in args]), params)
-    return op.forward[type(args[0])](*args, **params)
-
-
-def _push_by_two_pulls(n: Any, ts: list[Any], record: bool) -> Any:
-    """J t without a rule of its own: the cotangent map g -> J^T g is linear, so its own transpose, applied
-    to t, is J t.
-    """
-    with enable_grad():
-        args = _arguments(n) if record else [x if x is None or type(x) is Spec else wrap(x) for x in n.saved]
-        needs = tuple([t is not None for t in ts])
-        some = next(t for t in ts if t is not None)
-        zero = graph.zeros(n.shape, some.dtype, like=some)
-        zero.node = Leaf(n.shape, some.dtype)
-        if n.op.reference is not None:
-            inner = [isolate(a) if need else a for a, need in zip(args, needs, strict=True)]
-            out = n.op.reference(*inner, **n.params)
-            sources = [a.node for a, need in zip(inner, needs, strict=True) if need]
-            tangents = [t if record else wrap(t) for t in ts if t is not None]
-            moved = push([out.node], sources, tangents)[0]
-            return moved if record or moved is None else moved.data
-        pulled = _pull_graph(n, zero, needs, args, at=n if record else None)
-    roots = [
-        i for i, need in zip(pulled, needs, strict=True) if need and i is not None and i.node is not None
-    ]
-    weights = [
-        t if record else wrap(t)
-        for t, i, need in zip(ts, pulled, needs, strict=True)
-        if need and i is not None and i.node is not None
-    ]
-    if not roots:
-        return None
-    moved = pull([i.node for i in roots], weights, [zero.node], create_graph=record)[0]
-    return moved if record or moved is None else moved.data
-
-
 # ------------------------------------------------------------------ small tools
 def isolate(t: Tensor) -> Tensor:
     """The same value at a node of its own: a differentiation can stop there, an outer one goes through."""
@@ -409,14 +315,14 @@ def isolate(t: Tensor) -> Tensor:
     return wrap(t.data, n)
 
 
-def _library(x: Any) -> Any:
+def library(x: Any) -> Any:
     """The backend of a raw cotangent."""
     while type(x) is Parts:
         x = next(i for i in x.items if i is not None)
     return by_type[type(x)]
 
 
-def _wrap_raw(x: Any) -> Tensor | None:
+def wrap_raw(x: Any) -> Tensor | None:
     return None if x is None else wrap(np.asarray(x) if isinstance(x, np.generic) else x)
 
 
@@ -473,58 +379,7 @@ IDENTITY = Op(
 )
 
 
-# ---------------------------------------------------------------- constants overwritten after they were saved
-overwritten: dict[
-    int, tuple[Any, int]
-] = {}  # id of a buffer's owner -> (weak reference, number of the write)
-
-
-def _owner(array: Any) -> Any:
-    while getattr(array, "base", None) is not None and hasattr(array.base, "__array_interface__"):
-        array = array.base
-    return array
-
-
-def note_write(array: Any) -> None:
-    """Remember an in-place write into memory that others hold: a graph may have saved it. The next backward
-    looks.
-    """
-    owner = _owner(array)
-    key = id(owner)
-    try:
-        overwritten[key] = (weakref.ref(owner, lambda _: overwritten.pop(key, None)), next_seq())
-    except TypeError:  # memory that belongs to no array (a bytearray, a file): nothing to hang the note on
-        return
-
-
-def _check_overwritten(order: list[Any]) -> None:
-    for n in order:
-        for x in _kept(n):
-            note = overwritten.get(id(_owner(x))) if hasattr(x, "base") else None
-            if note is not None and note[1] > n.seq:
-                raise GradientError(
-                    message(
-                        n.op.name,
-                        "an array saved for backward was overwritten in place.",
-                        received=f"shape {x.shape}",
-                        hint="write into a copy (x = x.copy() first), or call backward before the write.",
-                    )
-                )
-
-
-def _kept(n: Any) -> Iterator[Any]:
-    """The arrays that a node's rules will read: arguments, result, and those among its parameters (indices, masks)."""
-    if type(n) is Leaf:
-        return
-    yield from n.saved
-    yield n.out
-    for value in n.params.values():
-        if type(value) is tuple:
-            yield from value
-        else:
-            yield value
-
-
+# ------------------------------------------------------------------ reference counts
 def _count_of_sole_holder() -> int:
     found = [(None, np.empty(1))]
     for _, i in found:
@@ -533,3 +388,8 @@ def _count_of_sole_holder() -> int:
 
 
 _SOLE_IN_FOUND = _count_of_sole_holder()
+
+if config.debug:
+    from . import debug
+
+    _order, slice_of = debug.watched(_order, slice_of)

@@ -8,7 +8,8 @@ from .. import backend
 from .._typing import Tree
 from ..errors import message
 from . import tree
-from .engine import pull, push
+from .engine import pull
+from .forward import push
 from .op import graph
 from .tensor import Tensor, wrap
 from .transforms import _as_tensor, _or_zeros, _record, grad, jvp

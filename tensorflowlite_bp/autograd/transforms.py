@@ -13,7 +13,8 @@ from .. import backend
 from .._typing import Tree
 from ..errors import DTypeError, ShapeError, message
 from . import tree
-from .engine import isolate, pull, push
+from .engine import isolate, pull
+from .forward import push
 from .modes import enable_grad, recording
 from .node import Leaf
 from .op import graph, is_float
