@@ -27,7 +27,7 @@ def source(result):
 
 
 def ratios(result, threads, columns):
-    """Ratios to torch per case and framework, the baseline's time, and a mark where we are slower than torch."""
+    """Ratios to torch per case and framework, torch's time, and a mark where we are slower."""
     rows = {}
     for case, found in result["threads"][threads].items():
         row = {"torch, time": _common.human(found["torch"]["seconds"])}
@@ -41,7 +41,7 @@ def ratios(result, threads, columns):
 
 def sections():
     step, ops, imports = load("train_step"), load("op_overhead"), load("import_time")
-    yield "Ratios to the time of torch eager in the same run, interleaved, medians: below 1 is faster than torch."
+    yield "Ratios to the time of torch eager in the same run, interleaved, medians: below 1 is faster."
     yield "A star: spread above 10 %. Bold: a row we lose. `by hand`: NumPy with the derivative written out."
     if step:
         columns = {
@@ -56,7 +56,7 @@ def sections():
             yield ratios(step, threads, columns) + "\n"
         yield source(step)
     if ops:
-        yield "\nOne operation on 8x8 float32, forward and backward (`chain`: one of a chain of mul, add, tanh).\n"
+        yield "\nOne operation on 8x8 float32, forward and backward (`chain`: one of many mul, add, tanh).\n"
         yield ratios(ops, "1", {"ours": "ours", "floor": "by hand"}) + "\n"
         yield source(ops)
     if imports:
