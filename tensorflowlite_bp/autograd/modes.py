@@ -1,11 +1,13 @@
 """Whether ops are recorded: per context (thread or task), on by default."""
 
 import functools
+import inspect
 from collections.abc import Callable
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 _recording: ContextVar[bool] = ContextVar("tensorflowlite_bp.recording", default=True)
+_outer: ContextVar[tuple[bool, ...]] = ContextVar("tensorflowlite_bp.outer_modes", default=())
 recording = _recording.get  # a bound builtin: 10 ns, where threading.local takes 22
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -14,20 +16,43 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _Mode:
     """Context manager and decorator that sets the mode and restores it."""
 
-    __slots__ = ("_tokens",)
+    __slots__ = ()
     value: bool
 
-    def __init__(self) -> None:
-        self._tokens: list[Token[bool]] = []
-
     def __enter__(self) -> None:
-        self._tokens.append(_recording.set(self.value))
+        _outer.set((*_outer.get(), _recording.get()))
+        _recording.set(self.value)
 
     def __exit__(self, *exc: object) -> None:
-        _recording.reset(self._tokens.pop())
+        *rest, before = _outer.get()
+        _outer.set(tuple(rest))
+        _recording.set(before)
 
     def __call__(self, function: F) -> F:
         mode = type(self)
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def awaited(*args: Any, **kwargs: Any) -> Any:
+                with mode():
+                    return await function(*args, **kwargs)
+
+            return awaited  # type: ignore[return-value]
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def stepped(*args: Any, **kwargs: Any) -> Any:
+                """Inside the generator the mode holds, between its steps the caller's."""
+                steps, sent = function(*args, **kwargs), None
+                while True:
+                    try:
+                        with mode():
+                            made = steps.send(sent)
+                    except StopIteration as end:
+                        return end.value
+                    sent = yield made
+
+            return stepped  # type: ignore[return-value]
 
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
