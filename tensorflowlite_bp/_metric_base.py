@@ -1,5 +1,7 @@
 """Metric and the running means. States are Python floats on the host; nothing is recorded."""
 
+from typing import Any
+
 import numpy as np
 
 from . import initializers
@@ -110,7 +112,7 @@ class Mean(Metric):
         self.total = 0.0
         self.count = 0.0
 
-    def update_state(self, values, sample_weight=None):
+    def update_state(self, values, sample_weight: Any = None):
         if sample_weight.__class__ is int and not getattr(values, "ndim", 0):  # a loss and its batch size
             self.total += float(values) * sample_weight
             self.count += sample_weight

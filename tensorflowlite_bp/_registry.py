@@ -7,6 +7,7 @@ are those of the constructor's arguments, the values those of the attributes of 
 import difflib
 import functools
 import inspect
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ class Configurable:
     Convention: the argument `rate` of a constructor is kept as the attribute `rate`.
     """
 
+    _init: tuple[tuple, dict]  # the arguments of the constructor
     _base_config: tuple[str, ...] = ()  # attributes that every object of the family also writes
     _alias_config: frozenset[str] = frozenset()  # arguments that only spell another one: never written
 
@@ -63,7 +65,7 @@ def _signature(cls):
     return inspect.signature(cls.__init__)
 
 
-def serialize(value):
+def serialize(value) -> Any:
     """A value in JSON's terms (tuples stay tuples). Raises TypeError for what has no such form."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -103,7 +105,7 @@ class Registry:
 
     def __init__(self, kind: str):
         self.kind = kind
-        self.by_name: dict[str, object] = {}
+        self.by_name: dict[str, Any] = {}
 
     def register(self, entry, *aliases: str):
         """Add a class or function under its name, its name in snake case and the aliases; gives it back (a
@@ -142,7 +144,7 @@ class Registry:
         )
         return message(self.kind, f"there is no {self.kind} of that name.", received=repr(name), hint=hint)
 
-    def get(self, identifier):
+    def get(self, identifier) -> Any:
         """An object from a name, a config {"class_name", "config"}, a class, or the object itself; None gives
         None.
 
@@ -170,7 +172,7 @@ class Registry:
         """The object as {"class_name", "config"}, a function as its name, None as None."""
         return serialize(entry)
 
-    def deserialize(self, config):
+    def deserialize(self, config) -> Any:
         """The reverse of `serialize`. Only registered names are made."""
         if not isinstance(config, dict):
             return self.get(config)

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from typing import Any
 
 from ..utils.progbar import Progbar
 from .callback import Callback
@@ -107,7 +108,7 @@ class CSVLogger(Callback):
         self.filename = os.fspath(filename)
         self.separator = separator
         self.append = append
-        self._file = None
+        self._file: Any = None  # open while training
         self._writer = None
 
     def on_train_begin(self, logs=None):

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from typing import Any
 
 from ..errors import message
 from .callback import Callback
@@ -27,7 +28,7 @@ SHORT_ERRORS = ("mse", "mae", "mape", "msle", "rmse")
 class MonitorCallback(Callback):
     """Base of the callbacks that watch `monitor`. mode: "min", "max", or "auto" by the metric's name."""
 
-    def __init__(self, monitor="val_loss", mode="auto", baseline=None, min_delta=0):
+    def __init__(self, monitor="val_loss", mode="auto", baseline=None, min_delta: float = 0):
         super().__init__()
         if mode not in ("auto", "min", "max"):
             raise ValueError(
@@ -161,7 +162,7 @@ class ModelCheckpoint(MonitorCallback):
         save_best_only=False,
         save_weights_only=False,
         mode="auto",
-        save_freq="epoch",
+        save_freq: str | int = "epoch",
         initial_value_threshold=None,
     ):
         super().__init__(monitor, mode, baseline=initial_value_threshold)
@@ -177,7 +178,7 @@ class ModelCheckpoint(MonitorCallback):
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
-        self.save_freq = save_freq
+        self.save_freq: Any = save_freq
         self._batches = 0
         self._epoch = 0
         if save_freq != "epoch":

@@ -6,14 +6,16 @@ know `num_batches` (None while unknown).
 
 import math
 import warnings
+from typing import cast
 
 import numpy as np
 import optree
 
 from .. import backend
+from .._typing import Tree
 from ..errors import ShapeError, message
 from ..ops import random
-from .convert import check_lengths, is_array_like, to_arrays, unpack_x_y_sample_weight
+from .convert import check_lengths, is_array_like, is_nested, to_arrays, unpack_x_y_sample_weight
 from .weights import check_sample_weight, class_count, class_weight_to_sample_weight
 
 
@@ -34,7 +36,7 @@ class ArrayBatches:
         self.batch_size = int(batch_size)
         self.num_batches = math.ceil(self.num_samples / self.batch_size)
         self.shuffle = shuffle
-        self._leaves, self._spec = optree.tree_flatten((x, y, sample_weight))
+        self._leaves, self._spec = optree.tree_flatten(cast(Tree, (x, y, sample_weight)))
 
     def __iter__(self):
         leaves, unflatten, size = self._leaves, self._spec.unflatten, self.batch_size
@@ -231,7 +233,7 @@ def prepare(x, y=None, sample_weight=None, *, class_weight=None, where="fit"):
     if class_weight is not None:
         if sample_weight is not None:
             raise ValueError(message(where, "either class_weight or sample_weight was expected, not both."))
-        known = None if y is None or isinstance(y, (list, tuple, dict)) else class_count(y)
+        known = None if y is None or is_nested(y) else class_count(y)
         sample_weight = class_weight_to_sample_weight(y, class_weight, where, known=known)
     return x, y, sample_weight
 
@@ -252,7 +254,7 @@ def train_validation_split(x, y, sample_weight, validation_split, where="fit"):
                 received=f"validation_split={validation_split} with {count} samples",
             )
         )
-    parts = (x, y, sample_weight)
+    parts = cast(Tree, (x, y, sample_weight))
     return (
         optree.tree_map(lambda a: a[:cut], parts),
         optree.tree_map(lambda a: a[cut:], parts),

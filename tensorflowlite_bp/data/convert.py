@@ -1,5 +1,7 @@
 """User data to trees of plain arrays: one place that knows what `fit` accepts."""
 
+from typing import Any
+
 import numpy as np
 import optree
 
@@ -50,12 +52,12 @@ def to_arrays(tree, *, where="data", name="x"):
     return to_array(tree, where=where, name=name)
 
 
-def lengths(tree):
+def lengths(tree) -> list[Any]:
     """The number of samples of every leaf, in order."""
     return [leaf.shape[0] if leaf.ndim else None for leaf in optree.tree_leaves(tree)]
 
 
-def check_lengths(where, **parts):
+def check_lengths(where, **parts) -> int:
     """The one number of samples that all parts share.
 
     Raises ShapeError when an array is 0-d, when lengths differ (naming all), or when there are no samples.
@@ -107,6 +109,11 @@ def unpack_x_y_sample_weight(data):
             hint="several inputs go in a list or dict of their own: ([x1, x2], y).",
         )
     )
+
+
+def is_nested(tree):
+    """Whether several arrays, for several inputs or outputs, rather than one."""
+    return isinstance(tree, (list, tuple, dict))
 
 
 def is_array_like(value):

@@ -5,6 +5,7 @@ import optree
 
 from .._floatx import np_dtype
 from ..errors import ShapeError, message
+from .convert import is_nested
 
 
 def check_sample_weight(sample_weight, y, where):
@@ -15,7 +16,7 @@ def check_sample_weight(sample_weight, y, where):
     """
     if sample_weight is None:
         return None
-    if isinstance(y, (list, tuple, dict)) and not isinstance(sample_weight, (list, tuple, dict)):
+    if is_nested(y) and not is_nested(sample_weight):
         return optree.tree_map(lambda _: sample_weight, y)
     if optree.tree_structure(sample_weight) != optree.tree_structure(y):
         raise ShapeError(
@@ -40,7 +41,7 @@ def class_weight_to_sample_weight(y, class_weight, where, known=None):
     y: (n,), (n, 1) integer classes, or (n, classes) one-hot. `known` is how many classes there are, where the
     caller knows better than this piece of `y`. Raises ValueError for a key that cannot be a class of `y`.
     """
-    if isinstance(y, (list, tuple, dict)) or y is None:
+    if y is None or is_nested(y):
         raise ValueError(
             message(
                 where,

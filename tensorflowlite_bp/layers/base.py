@@ -48,6 +48,7 @@ class Layer(Tracked):
 
     _base_config = ("name", "trainable", "dtype")
     _alias_config = frozenset({"input_dim", "batch_input_shape", "batch_size"})
+    _penalties: list  # of add_loss, in the last call
     _takes: dict[str, int] = {}  # noqa: RUF012  position of `training` and `mask` among call's arguments: set once per class
     supports_masking = False
     autocast = True  # floating inputs are cast to the layer's dtype
@@ -149,7 +150,7 @@ class Layer(Tracked):
                 outer = _context.get()
                 training = None if outer is None else outer[1]
             if not args:
-                return self.call(inputs) if training is None else self.call(inputs, training=training)
+                return self.call(inputs) if training is None else self.call(inputs, training=training)  # type: ignore[call-arg]
         return self._full_call(inputs, args, kwargs)
 
     def _full_call(self, inputs, args, kwargs):

@@ -1,6 +1,8 @@
 """Layers of several inputs: a list in, one Tensor out."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 from .. import ops
 from ..errors import ShapeError, message
@@ -11,7 +13,7 @@ class _Merge(Layer):
     """Base: `_combine` folds the list from the left; shapes broadcast against each other."""
 
     supports_masking = True
-    _combine = None
+    _combine: Callable[[Any, Any], Any]
     _least = 2
 
     def call(self, inputs):

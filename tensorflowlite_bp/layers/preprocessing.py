@@ -134,6 +134,9 @@ class _Augmentation(_Random):
             )
         return self._augment(x) if x.ndim == 4 else self._augment(x[None])[0]
 
+    def _augment(self, x):
+        raise NotImplementedError
+
 
 class RandomFlip(_Augmentation):
     """In training, mirrors each image with probability 1/2: "horizontal", "vertical", or each of both."""

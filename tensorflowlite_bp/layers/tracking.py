@@ -1,6 +1,7 @@
 """Tracked: the weights of a layer, and of the layers, lists and dicts of layers that are its attributes."""
 
 import contextlib
+from collections.abc import Callable
 from contextvars import ContextVar
 
 import numpy as np
@@ -38,6 +39,8 @@ class Tracked(Configurable):
     _own: list[Variable]  # of this layer, in the order they were made
     _children: dict  # attribute name -> layer, or a container that may hold some
     _trainable: bool
+    _label: Callable[[], str]  # these two are Layer's methods
+    _has_build: Callable[[], bool]
 
     def _begin_tracking(self, trainable):
         put = super().__setattr__

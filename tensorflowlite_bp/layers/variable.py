@@ -32,8 +32,8 @@ class Variable(Tensor):
         super().__init__(value)
         self.name = name
         self.path = path or name
-        self.regularizer = None
-        self.constraint = None
+        self.regularizer: Any = None
+        self.constraint: Any = None
         self.made_trainable = bool(trainable)  # what freezing and thawing its layer returns to
         self.trainable = trainable
 

@@ -2,11 +2,14 @@
 many.
 """
 
+from typing import Any, cast
+
 import optree
 
 from .. import losses as losses_module
 from .. import metrics as metrics_module
 from .._naming import to_snake_case
+from .._typing import Tree
 from ..errors import ShapeError, message
 
 NESTED = (list, tuple, dict)
@@ -31,7 +34,7 @@ class Outputs:
             self.names = list(output_names) if output_names and not self.single else None
         self.count = 1 if self.single else len(y_pred)
 
-    def flatten(self, tree, what="y"):
+    def flatten(self, tree, what="y") -> list[Any]:
         """One entry per output; a dict is read by name. Raises ShapeError naming the outputs that differ."""
         if self.single:
             if isinstance(tree, (list, tuple)) and len(tree) == 1:
@@ -199,7 +202,7 @@ class CompiledMetrics:
             what = "weighted_metrics" if weighted else "metrics"
             wanted = [] if given is None else outputs.spread(given, what, several=True)
             for i, identifiers in enumerate(wanted):
-                for identifier in optree.tree_leaves([identifiers], none_is_leaf=False):
+                for identifier in optree.tree_leaves(cast(Tree, [identifiers]), none_is_leaf=False):
                     metric = metrics_module.resolve(identifier, true[i].shape, pred[i].shape)
                     name = f"{outputs.names[i]}_{metric.name}" if outputs.names else metric.name
                     name = f"weighted_{name}" if weighted and name in taken else name

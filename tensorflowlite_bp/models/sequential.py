@@ -20,6 +20,8 @@ class Sequential(Model):
     21
     """
 
+    _stack: list[Layer]
+
     def __init__(self, layers=None, trainable=True, name=None):
         super().__init__(trainable=trainable, name=name)
         object.__setattr__(self, "_stack", [])

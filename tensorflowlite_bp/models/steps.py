@@ -1,6 +1,8 @@
 """What compile sets up, and what one step does: the half of the interface that subclasses override."""
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import optree
@@ -49,9 +51,16 @@ class Steps:
     _compilation = None
     _look_ups = None
 
+    # Layer's, in a Model
+    losses: list
+    trainable_weights: list
+    _has_penalties: bool
+    _flatten_layers: Callable[..., list]
+    __call__: Callable[..., Any]
+
     def compile(
         self,
-        optimizer="rmsprop",
+        optimizer: Any = "rmsprop",
         loss=None,
         loss_weights=None,
         metrics=None,

@@ -193,7 +193,7 @@ class Nadam(Optimizer):
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
-        self._product = None  # of the momentums so far, up to step `_product_step`
+        self._product = 1.0  # of the momentums so far, up to step `_product_step`
         self._product_step = 0
 
     def _momentum_at(self, step):
@@ -201,7 +201,7 @@ class Nadam(Optimizer):
 
     def _begin(self):
         step = int(self.iterations) + 1
-        if self._product is None or self._product_step != step - 1:  # the first step, or a restored state
+        if self._product_step != step - 1:  # a restored state
             self._product = math.prod(self._momentum_at(i) for i in range(1, step))
         self._product *= self._momentum_at(step)
         self._product_step = step

@@ -6,6 +6,7 @@ raw arrays.
 
 import math
 from operator import is_
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ class Optimizer(State):
         learning_rate,
         *,
         weight_decay=None,
-        clipnorm=None,
+        clipnorm: Any = None,
         clipvalue=None,
         global_clipnorm=None,
         use_ema=False,

@@ -1,6 +1,7 @@
 """What an optimizer remembers about its variables, and how that is saved and restored."""
 
 import re
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ class State(Configurable):
     gradient_accumulation_steps: int | None
     _iterations: Variable
     _rate: Variable
-    _schedule: object
+    _schedule: Any  # a schedule, a function without arguments, or None
 
     def _begin_state(self):
         self.built = False

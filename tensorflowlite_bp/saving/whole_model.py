@@ -8,6 +8,7 @@ file.
 
 import contextlib
 import os
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def save_model(model, filepath, overwrite=True, include_optimizer=True):
                 hint="define get_config in the class, or keep the weights alone with save_weights.",
             )
         ) from error
-    header = {"version": VERSION, "kind": "model", "model": _plain(config)}
+    header: dict[str, Any] = {"version": VERSION, "kind": "model", "model": _plain(config)}
     header["build_shape"] = _plain(getattr(model, "_build_shape", None))
     arrays = {f"model.{name}": v.numpy() for name, v in named_weights(model).items()}
     if model.compiled:
@@ -217,7 +218,7 @@ def _unreadable(filepath, why):
     )
 
 
-def _plain(value):
+def _plain(value) -> Any:
     """Tuples as lists and NumPy numbers as Python's, as JSON would make them."""
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
