@@ -67,18 +67,21 @@ class Generator:
         return Generator(low | high << 32)
 
     def uniform(self, shape: Shape = (), low: float = 0.0, high: float = 1.0, dtype: Any = None) -> Array:
-        """Uniform in [low, high), with 24 random bits for float32 and below, 53 for float64."""
+        """Uniform in [low, high), with as many random bits as the dtype has digits."""
         dtype = np.dtype(dtype or "float64")
         n = math.prod(shape)
         u = self._unit(n, dtype).reshape(shape)
         if low == 0.0 and high == 1.0:
             return u
-        out = u * u.dtype.type(high - low) + u.dtype.type(low)
-        return out.astype(dtype, copy=False)
+        out = (u * u.dtype.type(high - low) + u.dtype.type(low)).astype(dtype, copy=False)
+        # rounding may reach the end of the range
+        return out if dtype.kind != "f" else np.minimum(out, np.nextafter(dtype.type(high), dtype.type(low)))
 
     def _unit(self, n: int, dtype: np.dtype) -> Array:
         if dtype.itemsize < 8:
-            return ((self.bits(n) >> 8).astype(np.float32) * np.float32(2**-24)).astype(dtype, copy=False)
+            digits = {"float16": 11, "bfloat16": 8}.get(dtype.name, 24)  # one more would round up to 1
+            words = (self.bits(n) >> (32 - digits)).astype(np.float32)
+            return (words * np.float32(2.0**-digits)).astype(dtype, copy=False)
         words = self.bits(2 * n)
         high, low = words[0::2] >> 5, words[1::2] >> 6
         return (high * 67108864.0 + low) * (1.0 / 9007199254740992.0)
