@@ -156,7 +156,7 @@ def versions(*names):
 def save(name, result, *packages):
     """Write benchmarks/results/<name>.json with machine, versions, date and command."""
     head = {
-        "command": f"python -m benchmarks.{name}",
+        "command": " ".join(["python -m", f"benchmarks.{name}", *sys.argv[1:]]),
         "date": date.today().isoformat(),
         "machine": machine(),
         "versions": versions("tensorflowlite-bp", "numpy", *packages),

@@ -36,7 +36,8 @@ def ratios(result, threads, columns):
             text = f"{figure['ratio']:.2f}{_common.star(figure)}"
             row[title] = f"**{text}**" if framework == "ours" and figure["ratio"] > 1 else text
         rows[case] = row
-    return _common.markdown(rows, [*columns.values(), "torch, time"], f"{threads} thread(s)")
+    head = f"{threads} thread{'s' if threads != '1' else ''}"
+    return _common.markdown(rows, [*columns.values(), "torch, time"], head)
 
 
 def sections():
