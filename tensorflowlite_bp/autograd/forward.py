@@ -80,10 +80,12 @@ def _push_by_two_pulls(n: Any, ts: list[Any], record: bool) -> Any:
     to t, is J t.
     """
     with enable_grad():
-        args = arguments(n) if record else [x if x is None or type(x) is Spec else wrap(x) for x in n.saved]
+        args: list[Any] = (
+            arguments(n) if record else [x if x is None or type(x) is Spec else wrap(x) for x in n.saved]
+        )
         needs = tuple([t is not None for t in ts])
         some = next(t for t in ts if t is not None)
-        zero = graph.zeros(n.shape, some.dtype, like=some)
+        zero: Tensor = graph.zeros(n.shape, some.dtype, like=some)
         zero.node = Leaf(n.shape, some.dtype)
         if n.op.reference is not None:
             inner = [isolate(a) if need else a for a, need in zip(args, needs, strict=True)]

@@ -196,7 +196,7 @@ def activate(name: str, x: Tensor, activation: Any) -> Tensor:
     """Apply an activation given as None, a name or a function."""
     if activation is None or activation == "linear":
         return x
-    if callable(activation):
+    if not isinstance(activation, str):
         return activation(x)
     found = _ACTIVATIONS.get(activation)
     if found is None:
