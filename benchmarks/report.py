@@ -22,7 +22,7 @@ def source(result):
     """One line: how, where and when it was measured."""
     machine, versions = result["machine"], result["versions"]
     listed = ", ".join(f"{name} {version}" for name, version in versions.items() if version != "absent")
-    where = f"{machine['cpu']}, {machine['cores']} cores, load {machine['load']} before"
+    where = f"{machine['cpu']}, {machine['cores']} cores, load {machine['load']} at the end"
     return f"`{result['command']}`, {result['date']}. {where}. {listed}."
 
 
