@@ -54,10 +54,14 @@ class Pool {
         next_.store(0, std::memory_order_relaxed);
         open_.store(true);  // publishes the four above
         epoch_.fetch_add(1);
-        wake(jobs - 1);
+        if (sleepers_.load() != 0) {
+            keep_off_this_core();
+            wake(jobs - 1);
+        }
         inside_job = true;
-        claim();
+        const int64_t mine = claim();
         inside_job = false;
+        if (mine == jobs) keep_off_this_core();  // nobody came to help: perhaps we share a core
         // A worker enters by `inside_ + 1`, then looks at `open_`; the caller clears `open_`, then looks at
         // `inside_`. Both sequentially consistent: a late worker either is seen here or leaves untouched.
         open_.store(false);
@@ -70,12 +74,29 @@ class Pool {
     }
 
   private:
-    void claim() {
-        for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < jobs_;) fn_(ctx_, i);
+    int64_t claim() {
+        int64_t ran = 0;
+        for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < jobs_; ++ran) fn_(ctx_, i);
+        return ran;
+    }
+
+    // Linux wakes a thread on the waker's core and may leave it there for 10 ms and more although another
+    // core idles: two threads then take twice the time of one. The workers may run on every core of the
+    // process but this one.
+    void keep_off_this_core() {
+#ifdef __linux__
+        const int cpu = sched_getcpu();
+        if (cpu < 0 || cpu == kept_off_) return;
+        cpu_set_t set;
+        if (pthread_getaffinity_np(pthread_self(), sizeof set, &set) != 0) return;
+        CPU_CLR(cpu, &set);
+        if (CPU_COUNT(&set) == 0) return;
+        for (auto& worker : workers_) pthread_setaffinity_np(worker.native_handle(), sizeof set, &set);
+        kept_off_ = cpu;
+#endif
     }
 
     void wake(int64_t wanted) {
-        if (sleepers_.load() == 0) return;
         std::lock_guard<std::mutex> hold(sleep_);
         if (wanted >= threads() - 1)
             wake_.notify_all();
@@ -133,12 +154,14 @@ class Pool {
         }
         for (auto& worker : workers_) worker.join();
         workers_.clear();
+        kept_off_ = -1;
         stop_.store(false);
     }
 
     std::mutex submit_;
     std::atomic<int> threads_;
     std::vector<std::thread> workers_;
+    int kept_off_ = -1;  // the core that the workers leave to their caller
 
     void (*fn_)(void*, int64_t) = nullptr;
     void* ctx_ = nullptr;
