@@ -70,7 +70,7 @@ def check_forward(name: str, args: list[Any], out: Any) -> None:
             name,
             f"the result holds {found}; {first}.",
             received="; ".join(_describe(a) for a in args if hasattr(a, "dtype")) or "no arrays",
-            hint=f"called at {user_line()}.",
+            hint=f"called at {user_line()}.{_within()}",
         )
     )
 
@@ -81,16 +81,29 @@ class Watched(list):
     at: Any = None
 
     def __iter__(self) -> Iterator[Any]:
-        for Watched.at in super().__iter__():
-            yield Watched.at
+        return _watch(super().__iter__())
 
     def __reversed__(self) -> Iterator[Any]:
-        for Watched.at in super().__reversed__():
+        return _watch(super().__reversed__())
+
+
+def _watch(nodes: Iterator[Any]) -> Iterator[Any]:
+    before = Watched.at
+    try:
+        for Watched.at in nodes:
             yield Watched.at
+    finally:
+        Watched.at = before
 
 
 def _origin() -> str:
     return f"the op was called at {getattr(Watched.at, 'where', 'an unknown place')}."
+
+
+def _within() -> str:
+    """For an op that a derivative is made of: whose derivative."""
+    op = getattr(Watched.at, "op", None)
+    return "" if op is None else f" It is part of the [backward of {op.name}]: {_origin()}"
 
 
 def _checked_rule(op: Op, k: int, rule: Callable) -> Callable:
