@@ -9,8 +9,8 @@ resident.
 import os
 import statistics
 import subprocess
-import tempfile
 import sys
+import tempfile
 from pathlib import Path
 
 from . import _common
