@@ -59,12 +59,12 @@ class Op:
         "elementwise",
         "forward",
         "jvp",
+        "keeps",
         "linear",
         "name",
         "promotes",
         "reference",
         "s0",
-        "s1",
         "saves",
         "so",
         "v0",
@@ -82,6 +82,7 @@ class Op:
         vjp_all: Callable | None = None,
         jvp: Callable | None = None,
         saves: tuple[str, ...] = (),
+        reads: tuple[tuple[str, ...], ...] = (),
         forward: Callable[[Any], Callable] | None = None,
         elementwise: bool = False,
         broadcasts: bool = False,
@@ -111,8 +112,12 @@ class Op:
         # per argument: 0 keep nothing, 1 keep the array, 2 keep its shape and dtype; those past the third are
         # kept as the third is
         self.saves = tuple(1 if n in saves else 2 if n + ".shape" in saves else 0 for n in _NAMES)
-        self.s0, self.s1 = self.saves[0] == 1, self.saves[1] == 1
-        self.so = "out" in saves
+        self.s0, self.so = self.saves[0] == 1, "out" in saves
+        # of two arguments, what to keep of (x, y, out): where only x records, only y, both. A rule may read
+        # less than `saves` names: h * 2.0 must not hold h, which only the gradient of 2.0 would need
+        self.keeps = tuple(
+            [tuple([n in part for n in ("x", "y", "out")]) for part in (*(reads or (saves, saves)), saves)]
+        )
         self.elementwise = elementwise  # the Jacobian is diagonal: the vjp text, fed a tangent, is the jvp
         self.broadcasts = broadcasts
         self.promotes = promotes  # arguments of several dtypes are first brought to their common one

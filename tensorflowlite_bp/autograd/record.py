@@ -66,9 +66,10 @@ def apply2(op: Op, s: Tensor, o: Tensor) -> Tensor:
     n.op = op
     n.p0 = p
     n.p1 = q
-    n.x0 = x if op.s0 else None
-    n.x1 = y if op.s1 else None
-    n.out = a if op.so else None
+    kx, ky, ko = op.keeps[0 if q is None else 1 if p is None else 2]
+    n.x0 = x if kx else None
+    n.x1 = y if ky else None
+    n.out = a if ko else None
     n.shape = a.shape
     n.seq = next_seq()
     return t

@@ -26,24 +26,28 @@ multiply = binary(
     "multiply",
     vjp=(lambda F, g, out, x, y: g * y, lambda F, g, out, x, y: g * x),
     saves=("x", "y"),
+    reads=(("y",), ("x",)),
     doc="x1 * x2.",
 )
 divide = binary(
     "divide",
     vjp=(lambda F, g, out, x, y: g / y, lambda F, g, out, x, y: -(g * out) / y),
     saves=("y", "out"),
+    reads=(("y",), ("y", "out")),
     doc="x1 / x2.",
 )
 remainder = binary(
     "remainder",
     vjp=(lambda F, g, out, x, y: g, lambda F, g, out, x, y: -g * F.floor_divide(x, y)),
     saves=("x", "y"),
+    reads=((), ("x", "y")),
     doc="x1 - floor(x1 / x2) * x2. At the jumps the derivative is that of the branch taken.",
 )
 fmod = binary(
     "fmod",
     vjp=(lambda F, g, out, x, y: g, lambda F, g, out, x, y: -g * F.trunc(x / y)),
     saves=("x", "y"),
+    reads=((), ("x", "y")),
     doc="x1 - trunc(x1 / x2) * x2.",
 )
 
@@ -60,7 +64,14 @@ def _power_y(F: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
     return g * F.where(zero, F.zeros_like(out), out) * F.log(F.where(zero, F.ones_like(x), x))
 
 
-power = binary("power", vjp=(_power_x, _power_y), saves=("x", "y", "out"), doc="x1 ** x2.", domain=(0, inf))
+power = binary(
+    "power",
+    vjp=(_power_x, _power_y),
+    saves=("x", "y", "out"),
+    reads=(("x", "y"), ("x", "y", "out")),
+    doc="x1 ** x2.",
+    domain=(0, inf),
+)
 negative = unary("negative", vjp=lambda F, g, out, x: -g, doc="-x.")
 positive = unary("positive", vjp=lambda F, g, out, x: g, doc="+x.")
 reciprocal = unary("reciprocal", vjp=lambda F, g, out, x: -(g * out) * out, saves=("out",), doc="1 / x.")
