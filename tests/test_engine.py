@@ -1,4 +1,4 @@
-"""backward: accumulation, graph life, ownership of gradients, recorded gradients; the modes that switch recording."""
+"""backward: accumulation, graph life, ownership of gradients, recorded gradients; the modes."""
 
 import asyncio
 import math

@@ -203,7 +203,7 @@ def test_frozen_batch_normalization_uses_moving_statistics():
 
 
 def test_average_pooling_never_counts_padding():
-    """Also where "same" pads one side more: Keras' torch backend repeats the border there, the others do not."""
+    """Also where "same" pads one side more: only Keras' torch backend repeats the border there."""
     import jax
 
     x = normal(2, 7, 6, 3)

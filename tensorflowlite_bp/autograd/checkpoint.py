@@ -45,8 +45,8 @@ def checkpoint(f: Callable) -> Callable:
     """Run f without keeping its intermediate arrays; backward computes them a second time.
 
     f's Tensor arguments are differentiated, and so are the tensors that it uses from outside (a model's
-    weights). Random ops draw the same numbers again. Raises GradientError in backward when the second run gives
-    another result: a tensor that f uses was written in between.
+    weights). Random ops draw the same numbers again. Raises GradientError in backward when the second run
+    gives another result: a tensor that f uses was written in between.
 
     >>> import tensorflowlite_bp as bp
     >>> bp.grad(bp.checkpoint(lambda x: bp.exp(bp.sin(x))))(0.0)
@@ -136,13 +136,13 @@ class _Again:
 
 
 def _filled(leaves: list[Any], tensors: list[Any]) -> list[Any]:
-    """The leaves with their Tensors exchanged; everything else (arrays, numbers, strings) stays as it came."""
+    """The leaves with their Tensors exchanged; everything else (arrays, numbers, strings) stays."""
     rest = iter(tensors)
     return [next(rest) if isinstance(x, Tensor) else x for x in leaves]
 
 
 def _same(out: Tensor, first: Any) -> bool:
-    """Whether a second result is the first but for rounding. On a GPU the look would stall the stream: not taken."""
+    """Whether a second result is the first but for rounding. Not asked on a GPU: it would stall the stream."""
     a = out.data
     if a.shape != first.shape or a.dtype != first.dtype:
         return False
@@ -162,7 +162,7 @@ def _raise_changed() -> None:
         message(
             "checkpoint",
             "the function gave another result when backward ran it again.",
-            hint="what it uses (weights, arrays, Python state) must not change between the forward and backward.",
+            hint="what it uses (weights, arrays, Python state) must not change before backward.",
         )
     )
 

@@ -40,10 +40,10 @@ _PROJECT = Op(
 
 
 def function_op(name: str) -> Op:
-    """An op whose nodes name their rules: `params["owner"]` has `pull` and `push`, on lists of Tensors (or None).
+    """An op whose nodes name their rules: `params["owner"]` has `pull` and `push`, on lists of Tensors.
 
-    pull(args, gs, needs, params, record) and push(args, ts, params). The op does not hold the owner: a function
-    made in a loop dies with its last node, without the garbage collector.
+    pull(args, gs, needs, params, record) and push(args, ts, params). The op does not hold the owner: a
+    function made in a loop dies with its last node, without the garbage collector.
     """
     return Op(
         name,
@@ -169,11 +169,11 @@ class custom_vjp(_Custom):
     """A function with a backward rule of your own, as `jax.custom_vjp`.
 
     `f.defvjp(fwd, bwd)`: `fwd(*args) -> (out, residuals)`, `bwd(residuals, g) -> one cotangent per argument`
-    (None: zero). All get Tensors; a kernel of your own takes `t.data`. With `nondiff_argnums`, `bwd` gets those
-    arguments first. What f takes from outside its arguments is a constant to it.
+    (None: zero). All get Tensors; a kernel of your own takes `t.data`. With `nondiff_argnums`, `bwd` gets
+    those arguments first. What f takes from outside its arguments is a constant to it.
 
-    Higher derivatives and forward mode differentiate `fwd` and `bwd` in their turn, so they exist where these
-    use differentiable ops; where `bwd` leaves the graph they raise GradientError.
+    Higher derivatives and forward mode differentiate `fwd` and `bwd` in their turn, so they exist where
+    these use differentiable ops; where `bwd` leaves the graph they raise GradientError.
 
     >>> import tensorflowlite_bp as bp
     >>> @bp.custom_vjp
@@ -225,7 +225,8 @@ class custom_vjp(_Custom):
         ]
         pulled = self._backward(args, gs, params)
         if record and all(g.node is None for g in gs) and self._constants(pulled):
-            # nothing says whether these are constants, or came out of a kernel that nothing records: ask once more
+            # nothing says whether these are constants, or came out of a kernel that nothing records: ask
+            # once more
             probes = [wrap(g.data, Leaf(g.shape, g.dtype) if is_float(g.dtype) else None) for g in gs]
             if self._constants(self._backward(args, probes, params)):
                 self._raise_left_graph("bwd")
@@ -288,7 +289,7 @@ class custom_vjp(_Custom):
         return i if i.dtype == a.dtype else graph.astype(i, a.dtype)
 
     def push(self, args: list[Any], ts: list[Any], params: dict[str, Any]) -> list[Any]:
-        """Forward mode through a vjp rule: bwd is linear in g, its transpose applied to the tangents is J t."""
+        """Forward mode through a vjp rule: bwd is linear in g, and its transpose maps the tangents to J t."""
         needs = tuple([t is not None for t in ts])
         some = next(t for t in ts if t is not None)
         lib = backend.of(some.data)
@@ -314,8 +315,8 @@ class custom_vjp(_Custom):
 class custom_jvp(_Custom):
     """A function with a forward rule of your own, as `jax.custom_jvp`; reverse mode is its transpose.
 
-    `f.defjvp(rule)`: `rule(primals, tangents) -> (out, tangent_out)`, linear in the tangents, in differentiable
-    ops. With `nondiff_argnums`, the rule gets those arguments first.
+    `f.defjvp(rule)`: `rule(primals, tangents) -> (out, tangent_out)`, linear in the tangents, in
+    differentiable ops. With `nondiff_argnums`, the rule gets those arguments first.
 
     >>> import tensorflowlite_bp as bp
     >>> @bp.custom_jvp

@@ -174,7 +174,7 @@ def instrument(op: Op) -> None:
 
 
 def watched(*walks: Callable) -> list[Callable]:
-    """The functions that order a walk, with their order (the first result, where there are several) watched."""
+    """The functions that order a walk, with their order (the first of several results) watched."""
 
     def watch(walk: Callable) -> Callable:
         def order(*args: Any) -> Any:

@@ -35,8 +35,9 @@ def backward(
 
     gradient: the cotangent, of this tensor's shape; may be left out for a tensor of one element (then 1).
     retain_graph: keep the saved arrays for a second backward. create_graph: record the backward itself.
-    Raises GradientError when nothing here requires grad, or when an earlier backward freed the graph; ShapeError
-    when the gradient has not this tensor's shape, or is missing where there is more than one element.
+    Raises GradientError when nothing here requires grad, or when an earlier backward freed the graph;
+    ShapeError when the gradient has not this tensor's shape, or is missing where there is more than one
+    element.
     """
     root = tensor.node
     if root is None:

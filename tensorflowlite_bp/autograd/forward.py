@@ -1,7 +1,8 @@
 """Tangents: the tape walked forwards.
 
-Forward mode needs no rules of its own where an op says enough about itself: a linear op applies itself to the tangents,
-an element-wise op's vjp is its jvp, and any other vjp is linear in its cotangent, so that its transpose is the jvp.
+Forward mode needs no rules of its own where an op says enough about itself: a linear op applies itself to the
+tangents, an element-wise op's vjp is its jvp, and any other vjp is linear in its cotangent, so that its
+transpose is the jvp.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Constants that are overwritten after a graph saved them.
 
-Writing a constant goes to its memory. Where that memory may be in a graph (others hold it), the write is noted, and a
-later walk over a node that saved it before raises, instead of giving a wrong gradient.
+Writing a constant goes to its memory. Where that memory may be in a graph (others hold it), the write is
+noted, and a later walk over a node that saved it before raises, instead of giving a wrong gradient.
 """
 
 import weakref
@@ -50,7 +50,7 @@ def check_overwritten(order: list[Any]) -> None:
 
 
 def _kept(n: Any) -> Iterator[Any]:
-    """The arrays that a node's rules will read: arguments, result, and those among its parameters (indices, masks)."""
+    """The arrays that a node's rules will read: arguments, result, indices and masks among its parameters."""
     if type(n) is Leaf:
         return
     yield from n.saved

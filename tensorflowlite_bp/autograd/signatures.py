@@ -1,4 +1,4 @@
-"""What type checkers and editors know of Tensor: the operators and methods that `ops/methods.py` binds at import.
+"""What type checkers and editors know of Tensor: the operators and methods bound by `ops/methods.py`.
 
 Never imported at run time. `tests/test_layering.py` holds this list against the bound methods.
 """

@@ -141,8 +141,8 @@ def softmax_cross_entropy(
                 "softmax_cross_entropy",
                 f"labels must be in [0, {classes}).",
                 received=f"label {int(labels.reshape(-1)[at])} at position {at}",
-                hint="labels count from 0; the last axis of the logits holds one entry per class, and ignore_index "
-                "names a label to leave out.",
+                hint="labels count from 0; the last axis of the logits holds one entry per class, and "
+                "ignore_index names a label to leave out.",
             )
         )
     dtype = z.dtype
