@@ -142,7 +142,7 @@ def _filled(leaves: list[Any], tensors: list[Any]) -> list[Any]:
 
 
 def _same(out: Tensor, first: Any) -> bool:
-    """Whether a second result is the first but for rounding. Not asked on a GPU: it would stall the stream."""
+    """Whether a second result is the first but for rounding. Not asked on a GPU, which it would stall."""
     a = out.data
     if a.shape != first.shape or a.dtype != first.dtype:
         return False

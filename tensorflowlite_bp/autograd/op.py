@@ -66,6 +66,7 @@ class Op:
         "reference",
         "s0",
         "saves",
+        "saves_all",
         "so",
         "v0",
         "v1",
@@ -112,6 +113,7 @@ class Op:
         # per argument: 0 keep nothing, 1 keep the array, 2 keep its shape and dtype; those past the third are
         # kept as the third is
         self.saves = tuple(1 if n in saves else 2 if n + ".shape" in saves else 0 for n in _NAMES)
+        self.saves_all = self.saves == (1, 1, 1)
         self.s0, self.so = self.saves[0] == 1, "out" in saves
         # of two arguments, what to keep of (x, y, out): where only x records, only y, both. A rule may read
         # less than `saves` names: h * 2.0 must not hold h, which only the gradient of 2.0 would need

@@ -99,10 +99,21 @@ def apply_aux(op: Op, args: tuple[Tensor, ...], params: dict[str, Any]) -> tuple
     if recording():
         parents = tuple([s.node for s in args])
         if parents.count(None) != len(parents):
-            kept = op.saves if len(data) <= 3 else op.saves + op.saves[2:] * (len(data) - 3)
-            saved = tuple([x if k == 1 else Spec(x) if k else None for x, k in zip(data, kept, strict=False)])
-            t.node = NodeN(op, parents, saved, params, aux if op.aux else a if op.so else None, a.shape)
+            t.node = n = new(NodeN)  # NodeN(...) would cost another 300 ns
+            n.op = op
+            n.parents = parents
+            n.saved = tuple(data) if op.saves_all else _kept(op, data)
+            n.params = params
+            n.out = aux if op.aux else a if op.so else None
+            n.shape = a.shape
+            n.seq = next_seq()
     return t, aux
+
+
+def _kept(op: Op, data: list[Any]) -> tuple[Any, ...]:
+    """What the node keeps of its arguments."""
+    kept = op.saves if len(data) <= 3 else op.saves + op.saves[2:] * (len(data) - 3)
+    return tuple([x if k == 1 else Spec(x) if k else None for x, k in zip(data, kept, strict=False)])
 
 
 # ------------------------------------------------------------ arguments that are not Tensors, or do not agree
