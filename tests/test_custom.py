@@ -186,7 +186,7 @@ def test_checkpoint_in_every_transform():
         lambda f: bp.grad(f, (0, 1)),
         lambda f: bp.jacobian(bp.grad(f), mode="rev"),
         bp.hessian,
-        lambda f: lambda *a: bp.jvp(f, a, a)[1],
+        lambda f: lambda *args: bp.jvp(f, args, args)[1],
     ):
         for a, b in zip(_leaves(transform(ours)(X, X + 1)), _leaves(transform(want)(X, X + 1)), strict=True):
             np.testing.assert_allclose(value(a), value(b), rtol=1e-12)

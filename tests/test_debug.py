@@ -13,8 +13,12 @@ CASES = {
     "forward with parameters": ("y = bp.mean(x[:0])", "[mean]", 4, "NaN"),
     "backward": ("y = bp.sqrt(x)\ny.sum().backward()", "[backward of sqrt]", 4, "an infinity"),
     "backward of two": ("y = x ** 0.25\ny.sum().backward()", "[backward of power]", 4, "argument 0"),
-    "recorded backward": ("y = bp.sqrt(x)\ny.sum().backward(create_graph=True)", "[backward of sqrt]", 4, "an infinity"),
-    "grad": ("f = lambda x: bp.sum(x ** 0.25)\nbp.grad(f)(np.zeros(2))", "[backward of power]", 4, "argument 0"),
+    "recorded backward": (
+        "y = bp.sqrt(x)\ny.sum().backward(create_graph=True)", "[backward of sqrt]", 4, "an infinity",
+    ),
+    "grad": (
+        "f = lambda x: bp.sum(x ** 0.25)\nbp.grad(f)(np.zeros(2))", "[backward of power]", 4, "argument 0",
+    ),
     "custom": (
         "f = bp.custom_vjp(lambda x: x * 1)\n"
         "f.defvjp(lambda x: (x * 1, x), lambda x, g: (bp.asarray(g.data * np.nan),))\n"
@@ -40,7 +44,8 @@ def test_shape_checks_rules(run_python):
     code = """
 import numpy as np, tensorflowlite_bp as bp
 from tensorflowlite_bp.autograd.declare import operation
-@operation(vjp=(lambda F, g, out, x: g.astype("float64"),), linear="joint", forward=lambda B: lambda x: x.copy())
+rule = lambda F, g, out, x: g.astype("float64")
+@operation(vjp=(rule,), linear="joint", forward=lambda B: lambda x: x.copy())
 def widens(x):
     return (x,), {}
 y = widens(bp.tensor([1.0], dtype="float32", requires_grad=True))
@@ -48,7 +53,7 @@ y.sum().backward()
 """
     out = run_python(code, TFLBP_DEBUG="shape")
     assert "[backward of widens]" in out.stderr
-    assert "<string>:7" in out.stderr
+    assert "<string>:8" in out.stderr
     assert run_python(code).returncode == 0
 
 

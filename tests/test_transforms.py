@@ -203,11 +203,11 @@ def derive_fwd(f):
     return lambda x: bp.jvp(f, (x,), (1.0,))[1]
 
 
-@pytest.mark.parametrize("modes", list(itertools.product((derive_rev, derive_fwd), repeat=4)), ids=str)
+@pytest.mark.parametrize("modes", ["".join(m) for m in itertools.product("rf", repeat=4)])
 def test_order_four_in_every_combination(modes):
     f, want = lambda x: np.sin(2 * x) * np.exp(-x), lambda x: jnp.sin(2 * x) * jnp.exp(-x)
     for mode in modes:
-        f, want = mode(f), jax.grad(want)
+        f, want = (derive_rev if mode == "r" else derive_fwd)(f), jax.grad(want)
         np.testing.assert_allclose(f(0.7), want(0.7), rtol=1e-10)
 
 
