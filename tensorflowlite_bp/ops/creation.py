@@ -7,6 +7,10 @@ from .._typing import DTypeLike
 from ..autograd.op import helper
 from ..autograd.record import lift
 from ..autograd.tensor import Tensor, to_array, wrap
+from .elementwise import astype
+from .elementwise import copy as copied
+from .shape import broadcast_to, reshape
+from .transfer import to_device
 
 
 def tensor(
@@ -33,9 +37,6 @@ def asarray(
     needed.
     """
     if isinstance(data, Tensor):
-        from .elementwise import astype
-        from .elementwise import copy as copied
-
         if dtype is not None and data.dtype != dtype:
             if copy is False:
                 raise ValueError("[asarray] copy=False was asked for, but the dtype differs.")
@@ -52,8 +53,6 @@ def to(x: Tensor, device: str) -> Tensor:
     """The tensor on another device ("cpu", "cuda", "cuda:1"); itself when it is there already. Recorded:
     gradients come back.
     """
-    from .transfer import to_device
-
     return to_device(x, device)
 
 
@@ -128,8 +127,6 @@ def full_like(x: Any, fill_value: Any, dtype: DTypeLike = None) -> Tensor:
 
 def meshgrid(*xs: Any, indexing: str = "xy") -> list[Tensor]:
     """Coordinate arrays from coordinate vectors."""
-    from .shape import broadcast_to, reshape
-
     lifted = [lift(x) for x in xs]
     order = list(range(len(lifted)))
     if indexing == "xy" and len(order) > 1:

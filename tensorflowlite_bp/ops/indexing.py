@@ -12,8 +12,10 @@ from .._typing import Shape
 from ..autograd.declare import Arguments, operation
 from ..autograd.op import helper
 from ..autograd.record import constant, lift, nondiff
-from ..autograd.tensor import Tensor
+from ..autograd.tensor import Tensor, wrap
 from ..backend import common
+from .elementwise import astype
+from .shape import broadcast_to, moveaxis
 
 
 def raw_index(index: Any) -> Any:
@@ -85,8 +87,6 @@ def setitem(x: Any, value: Any, index: Any) -> Arguments:
     x = lift(x)
     value = lift(value, x)
     if value.dtype != x.dtype:
-        from .elementwise import astype
-
         value = astype(value, x.dtype)
     return (x, value), {"index": raw_index(index)}
 
@@ -126,8 +126,6 @@ def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Tensor:
     if indices.ndim == x.ndim and any(
         i != axis and n != m for i, (n, m) in enumerate(zip(indices.shape, x.shape, strict=True))
     ):
-        from .shape import broadcast_to
-
         lead = np.broadcast_shapes(indices.shape[:axis], x.shape[:axis])
         rest = np.broadcast_shapes(indices.shape[axis + 1 :], x.shape[axis + 1 :])
         indices = np.broadcast_to(indices, (*lead, indices.shape[axis], *rest))
@@ -182,16 +180,12 @@ searchsorted = nondiff(
 @helper
 def nonzero(x: Any) -> tuple[Tensor, ...]:
     """The indices of the elements that are not zero, an array per axis."""
-    from ..autograd.tensor import wrap
-
     return tuple(wrap(i) for i in lift(x).data.nonzero())
 
 
 @helper
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The diagonal of two axes, as a last axis."""
-    from .shape import moveaxis
-
     x = moveaxis(lift(x), (axis1, axis2), (-2, -1))
     rows, columns = x.shape[-2:]
     n = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))

@@ -7,6 +7,8 @@ from ..autograd.op import helper
 from ..autograd.record import agree_all, apply2, lift
 from ..autograd.tensor import Tensor
 from ..errors import ShapeError, message
+from .elementwise import conjugate
+from .indexing import diagonal
 
 # ------------------------------------------------------------------ matmul
 
@@ -126,8 +128,6 @@ def outer(x1: Any, x2: Any) -> Tensor:
 @helper
 def vdot(x1: Any, x2: Any) -> Tensor:
     """The sum of conj(x1) * x2 over all elements."""
-    from .elementwise import conjugate
-
     x1, x2 = pair(x1, x2)
     return matmul((conjugate(x1) if x1.dtype.kind == "c" else x1).reshape(-1), x2.reshape(-1))
 
@@ -135,8 +135,6 @@ def vdot(x1: Any, x2: Any) -> Tensor:
 @helper
 def vecdot(x1: Any, x2: Any, axis: int = -1) -> Tensor:
     """The sum of conj(x1) * x2 along an axis."""
-    from .elementwise import conjugate
-
     x1, x2 = pair(x1, x2)
     return ((conjugate(x1) if x1.dtype.kind == "c" else x1) * x2).sum(axis)
 
@@ -235,8 +233,6 @@ def _parse(subscripts: str, xs: list[Tensor]) -> tuple[list[str], str]:
 
 def _unique(x: Tensor, names: str) -> tuple[Tensor, str]:
     """Repeated labels of one operand replaced by its diagonal."""
-    from .indexing import diagonal
-
     for n in dict.fromkeys(names):
         while names.count(n) > 1:
             i = names.index(n)

@@ -10,7 +10,7 @@ from ..autograd.op import Op, helper, public
 from ..autograd.record import agree_all, applyn, constant, lift
 from ..autograd.tensor import Tensor, wrap
 from ..errors import DTypeError, ShapeError, message
-from .activations import log_softmax
+from .activations import log_softmax, softplus
 from .elementwise import absolute, exp, log1p, maximum, where
 from .indexing import take_along_axis
 from .reductions import mean, sum
@@ -226,8 +226,6 @@ def sigmoid_cross_entropy(
         loss = sigmoid_cross_entropy_terms(z, y)
     else:
         # (1 - y) z + (1 + (p - 1) y) softplus(-z)
-        from .activations import softplus
-
         loss = (1 - y) * z + (1 + (lift(pos_weight, z) - 1) * y) * softplus(-z)
     if weight is not None:
         loss = loss * (weight if isinstance(weight, Tensor) else wrap(np.asarray(weight, z.dtype)))

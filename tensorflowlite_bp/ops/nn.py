@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from .._floatx import floatx
 from ..autograd.op import Op, helper, public
 from ..autograd.record import agree_all, apply_aux, applyn, constant, lift
 from ..autograd.tensor import Tensor, wrap
 from ..errors import DTypeError, ShapeError, message
-from . import activations
+from . import activations, random
 from .elementwise import sqrt, square
 from .reductions import mean
 
@@ -280,8 +281,6 @@ def dropout(x: Any, rate: float, *, training: bool = True, generator: Any = None
     """Zero each element with probability `rate` and scale the others by 1 / (1 - rate) (Srivastava et al.
     2014).
     """
-    from . import random
-
     if not 0 <= rate <= 1:
         raise ValueError(message("dropout", "the rate must be in [0, 1].", received=str(rate)))
     x = lift(x)
@@ -299,8 +298,6 @@ def one_hot(x: Any, num_classes: int, *, axis: int = -1, dtype: Any = None) -> T
 
     x: (...) int. Gives (..., num_classes) of `dtype` (default: bp.floatx()).
     """
-    from .._floatx import floatx
-
     labels = constant("one_hot", x)
     if labels.dtype.kind not in "iu":
         raise DTypeError(message("one_hot", "integer labels were expected.", received=str(labels.dtype)))

@@ -7,9 +7,11 @@ from typing import Any
 from .._typing import Axis, Shape
 from ..autograd.declare import Arguments, operation
 from ..autograd.op import helper
-from ..autograd.record import nondiff
+from ..autograd.record import lift, nondiff
 from ..autograd.tensor import Tensor
 from ..backend import common
+from . import shape as s
+from .elementwise import sqrt
 
 
 def kept(shape: Shape, axis: Axis) -> Shape:
@@ -85,8 +87,6 @@ def var(x: Any, axis: Any = None, *, correction: float = 0.0, keepdims: bool = F
 @helper
 def std(x: Any, axis: Any = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The standard deviation, sqrt(var). Its gradient is not finite where the deviation is 0."""
-    from .elementwise import sqrt
-
     return sqrt(var(x, axis, correction=correction, keepdims=keepdims))
 
 
@@ -142,8 +142,6 @@ def _prod_reference(x: Any, *, axis: Axis, keepdims: bool) -> Tensor:
     """Halving: log2(n) element-wise products, whose derivative is right with any number of zeros, to any
     order.
     """
-    from . import shape as s
-
     axes = (
         tuple(range(x.ndim))
         if axis is None
@@ -209,8 +207,6 @@ def _cumsum(x: Any, axis: int) -> Arguments:
 @helper
 def cumsum(x: Any, axis: int | None = None) -> Tensor:
     """The running sum along `axis`; None: of the flattened array."""
-    from ..autograd.record import lift
-
     x = lift(x)
     return _cumsum(x.reshape(-1), 0) if axis is None else _cumsum(x, axis)
 

@@ -323,10 +323,11 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
             expand_dims(x, axis + 1), x.shape[: axis + 1] + (int(repeats),) + x.shape[axis + 1 :]
         )
         return reshape(wide, x.shape[:axis] + (x.shape[axis] * int(repeats),) + x.shape[axis + 1 :])
-    from .indexing import take
+    return _gather(x, np.repeat(np.arange(x.shape[axis]), np.asarray(repeats)), axis)
 
-    counts = np.asarray(repeats)
-    return take(x, np.repeat(np.arange(x.shape[axis]), counts), axis)
+
+def _gather(x: Tensor, indices: Any, axis: int) -> Tensor:
+    return x[(slice(None),) * axis + (indices,)]
 
 
 def _pad_back(F: Any, g: Any, out: Any, x: Any, *, widths: tuple, value: Any) -> Any:
@@ -363,11 +364,9 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any 
         raise ValueError(
             message("pad", f"mode must be one of constant, {', '.join(_GATHERS)}.", received=repr(mode))
         )
-    from .indexing import take
-
     for axis, pair in enumerate(widths):
         if pair != (0, 0):
-            x = take(x, np.pad(np.arange(x.shape[axis]), pair, mode=mode), axis)  # type: ignore[call-overload]
+            x = _gather(x, np.pad(np.arange(x.shape[axis]), pair, mode=mode), axis)  # type: ignore[call-overload]
     return x
 
 
