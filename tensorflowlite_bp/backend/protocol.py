@@ -17,122 +17,34 @@ from typing import Any, Protocol
 from .._typing import Array, Axis, Shape
 
 # Functions taken from the library under NumPy's name and with NumPy's meaning.
-ELEMENTWISE = [
-    "absolute",
-    "add",
-    "arccos",
-    "arccosh",
-    "arcsin",
-    "arcsinh",
-    "arctan",
-    "arctan2",
-    "arctanh",
-    "cbrt",
-    "ceil",
-    "conjugate",
-    "cos",
-    "cosh",
-    "deg2rad",
-    "divide",
-    "exp",
-    "exp2",
-    "expm1",
-    "floor",
-    "floor_divide",
-    "fmod",
-    "hypot",
-    "log",
-    "log10",
-    "log1p",
-    "log2",
-    "logaddexp",
-    "logaddexp2",
-    "maximum",
-    "minimum",
-    "multiply",
-    "negative",
-    "positive",
-    "power",
-    "rad2deg",
-    "reciprocal",
-    "remainder",
-    "rint",
-    "sign",
-    "sin",
-    "sinh",
-    "sqrt",
-    "square",
-    "subtract",
-    "tan",
-    "tanh",
-    "trunc",
-    "fmax",
-    "fmin",
-    "copysign",
-]
-PREDICATES = [
-    "equal",
-    "not_equal",
-    "less",
-    "less_equal",
-    "greater",
-    "greater_equal",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "logical_and",
-    "logical_or",
-    "logical_not",
-    "logical_xor",
-    "signbit",
-]
-OTHER = [
-    "asarray",
-    "arange",
-    "zeros",
-    "ones",
-    "full",
-    "empty",
-    "eye",
-    "zeros_like",
-    "ones_like",
-    "full_like",
-    "empty_like",
-    "where",
-    "concatenate",
-    "stack",
-    "broadcast_to",
-    "reshape",
-    "transpose",
-    "swapaxes",
-    "moveaxis",
-    "expand_dims",
-    "squeeze",
-    "flip",
-    "roll",
-    "tile",
-    "repeat",
-    "pad",
-    "take",
-    "take_along_axis",
-    "argsort",
-    "argmax",
-    "argmin",
-    "matmul",
-    "dot",
-    "tensordot",
-    "einsum",
-    "cumsum",
-    "any",
-    "all",
-    "tril",
-    "triu",
-    "clip",
-    "real",
-    "imag",
-    "result_type",
-    "copyto",
-]
+ELEMENTWISE = (
+    "absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt ceil conjugate cos cosh "
+    "deg2rad divide exp exp2 expm1 floor floor_divide fmod hypot log log10 log1p log2 logaddexp "
+    "logaddexp2 maximum minimum multiply negative positive power rad2deg reciprocal remainder rint sign "
+    "sin sinh sqrt square subtract tan tanh trunc fmax fmin copysign"
+).split()
+PREDICATES = (
+    "equal not_equal less less_equal greater greater_equal isfinite isinf isnan logical_and logical_or "
+    "logical_not logical_xor signbit"
+).split()
+OTHER = (
+    "asarray arange zeros ones full empty eye zeros_like ones_like full_like empty_like where concatenate "
+    "stack broadcast_to reshape transpose swapaxes moveaxis expand_dims squeeze flip roll tile repeat pad "
+    "take take_along_axis argsort argmax argmin matmul dot tensordot cumsum any all tril triu clip real "
+    "imag result_type copyto cumprod searchsorted linspace count_nonzero"
+).split()
+
+# The forward of the op of that name in ops/, with its parameters as keywords.
+OPS = (
+    "copy argsort_stable take_along einsum_labelled var logsumexp erf sigmoid softplus log_sigmoid"
+).split()
+
+# Fused: a compiled kernel where one fits, else a composition. Arguments as in `numpy_backend`.
+FUSED = (
+    "softmax log_softmax linear linear_backward softmax_cross_entropy sigmoid_cross_entropy batch_norm "
+    "batch_norm_backward conv_forward conv_input_grad conv_weight_grad max_pool_forward max_pool_gather "
+    "max_pool_input_grad avg_pool_forward avg_pool_input_grad"
+).split()
 
 
 class Backend(Protocol):
