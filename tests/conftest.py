@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,3 +26,10 @@ def run_python():
         )
 
     return run
+
+
+# The same examples every time, and no judgement on how long they take: machines that run tests are noisy.
+hypothesis.settings.register_profile(
+    "project", deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck)
+)
+hypothesis.settings.load_profile("project")

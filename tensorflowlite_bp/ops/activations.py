@@ -112,7 +112,7 @@ def gelu(x: Any, *, approximate: bool = False) -> Tensor:
 
     >>> import tensorflowlite_bp as bp
     >>> float(bp.nn.gelu(bp.asarray(1.0)))
-    0.8413447460685429
+    0.841344746068543
     """
     x = lift(x)
     if approximate:
