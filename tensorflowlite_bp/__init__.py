@@ -4,7 +4,7 @@
 >>> bp.grad(lambda x: bp.sum(x ** 2))(bp.asarray([1.0, 2.0]))
 Tensor([2., 4.])
 
-Three faces on one core: arrays and derivatives (this namespace, `bp.numpy`), functional neural ops
+Three faces on one core: arrays and derivatives (this namespace), functional neural ops
 (`bp.nn`), and Keras-style training (`bp.models`, `bp.layers`, ...). `TFLBP_BACKEND` chooses where new
 tensors live; `bp.show_config()` says what is running.
 """

@@ -189,18 +189,19 @@ def constant(name: str, value: Any) -> Any:
 
 # ------------------------------------------------------------------ ops without a derivative
 def nondiff(
-    name: str, function: Callable[..., Any] | None = None, *, doc: str | None = None
+    name: str, function: Callable[..., Any] | None = None, *, arrays: int = 1, doc: str | None = None
 ) -> Callable[..., Any]:
     """An op that has no derivative by decision (comparisons, argmax, rounding): its result is a constant.
 
-    `function(backend, *raw arrays, **params)`, or the backend's function of that name.
+    `function(backend, *raw arguments, **params)`, or the backend's function of that name. The first `arrays`
+    arguments are arrays, the others (axes, counts) are handed on as they are.
     """
 
     def call(*args: Any, **params: Any) -> Tensor:
-        like = next((a for a in args if isinstance(a, Tensor)), None)
-        data = [_raw(a, like) for a in args]
-        first = data[0]
-        lib = backend.by_type[type(first)] if hasattr(first, "dtype") else backend.current()
+        like = next((a for a in args[:arrays] if isinstance(a, Tensor)), None)
+        data = [_raw(a, like) for a in args[:arrays]] + list(args[arrays:])
+        first = next((a for a in data if hasattr(a, "dtype")), None)
+        lib = backend.current() if first is None else backend.by_type[type(first)]
         out = function(lib, *data, **params) if function is not None else getattr(lib, name)(*data, **params)
         return wrap(out if type(out) is lib.ndarray else lib.asarray(out))
 

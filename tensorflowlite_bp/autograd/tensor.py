@@ -162,7 +162,7 @@ class Tensor(TensorMethods):
                     "numpy.asarray",
                     "a recording Tensor is not turned into an array silently, its gradient would be lost.",
                     received=f"a Tensor of shape {self.shape}",
-                    hint="use .numpy() (or .detach()) to leave the graph, or bp.numpy.* to stay in it.",
+                    hint="use .numpy() (or .detach()) to leave the graph.",
                 )
             )
         return np.array(self._host(), dtype=dtype, copy=copy)
@@ -315,7 +315,7 @@ def to_array(data: Any, dtype: Any = None) -> Array:
                 "asarray",
                 "numbers, or nested lists of numbers of equal lengths, were expected.",
                 received=f"{cls.__name__} that NumPy reads as objects",
-                hint="to build an array from Tensors use bp.stack, or bp.numpy.array([...]).",
+                hint="to build an array from Tensors use bp.stack.",
             )
         )
     return out

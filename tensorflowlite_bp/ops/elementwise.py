@@ -357,15 +357,15 @@ def copy(x: Any) -> Arguments:
 
 
 # ------------------------------------------------------------------ without a derivative
-equal = nondiff("equal", doc="x1 == x2.")
-not_equal = nondiff("not_equal", doc="x1 != x2.")
-less = nondiff("less", doc="x1 < x2.")
-less_equal = nondiff("less_equal", doc="x1 <= x2.")
-greater = nondiff("greater", doc="x1 > x2.")
-greater_equal = nondiff("greater_equal", doc="x1 >= x2.")
-logical_and = nondiff("logical_and", doc="x1 and x2, element by element.")
-logical_or = nondiff("logical_or", doc="x1 or x2, element by element.")
-logical_xor = nondiff("logical_xor", doc="Either x1 or x2, element by element.")
+equal = nondiff("equal", arrays=2, doc="x1 == x2.")
+not_equal = nondiff("not_equal", arrays=2, doc="x1 != x2.")
+less = nondiff("less", arrays=2, doc="x1 < x2.")
+less_equal = nondiff("less_equal", arrays=2, doc="x1 <= x2.")
+greater = nondiff("greater", arrays=2, doc="x1 > x2.")
+greater_equal = nondiff("greater_equal", arrays=2, doc="x1 >= x2.")
+logical_and = nondiff("logical_and", arrays=2, doc="x1 and x2, element by element.")
+logical_or = nondiff("logical_or", arrays=2, doc="x1 or x2, element by element.")
+logical_xor = nondiff("logical_xor", arrays=2, doc="Either x1 or x2, element by element.")
 logical_not = nondiff("logical_not", doc="not x, element by element.")
 isfinite = nondiff("isfinite", doc="Neither infinite nor NaN.")
 isinf = nondiff("isinf", doc="Infinite.")
@@ -376,7 +376,7 @@ floor = nondiff("floor", doc="The largest integer not above x.")
 ceil = nondiff("ceil", doc="The smallest integer not below x.")
 trunc = nondiff("trunc", doc="The integer next to x towards 0.")
 rint = nondiff("rint", doc="The nearest integer, halves to even.")
-floor_divide = nondiff("floor_divide", doc="floor(x1 / x2).")
+floor_divide = nondiff("floor_divide", arrays=2, doc="floor(x1 / x2).")
 round = nondiff("round", lambda B, x, decimals=0: x.round(decimals), doc="Rounded to `decimals` places.")
 
 abs = absolute

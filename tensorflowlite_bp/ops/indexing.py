@@ -173,6 +173,7 @@ def sort(x: Any, axis: int | None = -1, *, descending: bool = False, stable: boo
 searchsorted = nondiff(
     "searchsorted",
     lambda B, x, v, side="left": B.searchsorted(x, v, side=side),
+    arrays=2,
     doc="Where v would go in sorted x.",
 )
 
