@@ -45,6 +45,14 @@ def install(source, target, **env):
     return subprocess.run(command, env={**clean, **env}, capture_output=True, text=True, check=False)
 
 
+# An editable install of the tree under test would be found for what the folder lacks.
+ALONE = """
+import sys
+sys.path.insert(0, {target!r})
+sys.meta_path[:] = [f for f in sys.meta_path if not getattr(f, "__module__", "").startswith("__editable__")]
+"""
+
+
 def python(target, code, **env):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("TFLBP_", "PYTHON"))}
     command = [
@@ -52,7 +60,7 @@ def python(target, code, **env):
         "-W",
         "error",
         "-c",
-        f"import sys; sys.path.insert(0, {str(target)!r})\n{code}",
+        f"{ALONE.format(target=str(target))}\n{code}",
     ]
     return subprocess.run(
         command, env={**clean, **env}, cwd=target, capture_output=True, text=True, check=False

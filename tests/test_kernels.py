@@ -480,22 +480,6 @@ def test_adam_step(isa, rng, dtype, amsgrad, weight_decay):
             close(hat[i], state[3][i], dtype, factor=4)
 
 
-def test_adam_matches_keras():
-    keras = pytest.importorskip("keras")
-    try:
-        optimizer = keras.optimizers.Adam(0.01)
-        variable = keras.Variable(np.linspace(-1, 1, 9).astype("float32"))
-    except Exception as error:  # its backend may be missing here
-        pytest.skip(str(error))
-    p = np.linspace(-1, 1, 9).astype(np.float32)
-    m, v = np.zeros_like(p), np.zeros_like(p)
-    for step in range(1, 5):
-        g = np.sin(p * step).astype(np.float32)
-        optimizer.apply([keras.ops.convert_to_tensor(g)], [variable] if step == 1 else None)
-        native.adam_step([p], [g], [m], [v], 0.01, 0.9, 0.999, 1e-7, step, 0.0, 1.0, None)
-        np.testing.assert_allclose(p, keras.ops.convert_to_numpy(variable), rtol=2e-6, atol=1e-7)
-
-
 def test_steps_touch_nothing_when_one_array_is_unsuitable(rng):
     p, g, m, v = ([rng.normal(size=9), rng.normal(size=9)] for _ in range(4))
     read_only = p[1].copy()
