@@ -314,10 +314,8 @@ def tile(x: Any, reps: int | Sequence[int]) -> Tensor:
 @helper
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
     """Each element repeated, along `axis` (None: of the flattened array)."""
-    x = lift(x)
-    if axis is None:
-        x, axis = ravel(x), 0
-    axis %= x.ndim
+    x = ravel(x) if axis is None else lift(x)
+    axis = 0 if axis is None else axis % x.ndim
     if isinstance(repeats, (int, np.integer)):
         wide = broadcast_to(
             expand_dims(x, axis + 1), x.shape[: axis + 1] + (int(repeats),) + x.shape[axis + 1 :]
