@@ -315,13 +315,13 @@ def tile(x: Any, reps: int | Sequence[int]) -> Tensor:
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
     """Each element repeated, along `axis` (None: of the flattened array)."""
     x = ravel(x) if axis is None else lift(x)
-    axis = 0 if axis is None else axis % x.ndim
+    along = 0 if axis is None else axis % x.ndim
     if isinstance(repeats, (int, np.integer)):
         wide = broadcast_to(
-            expand_dims(x, axis + 1), x.shape[: axis + 1] + (int(repeats),) + x.shape[axis + 1 :]
+            expand_dims(x, along + 1), x.shape[: along + 1] + (int(repeats),) + x.shape[along + 1 :]
         )
-        return reshape(wide, x.shape[:axis] + (x.shape[axis] * int(repeats),) + x.shape[axis + 1 :])
-    return _gather(x, np.repeat(np.arange(x.shape[axis]), np.asarray(repeats)), axis)
+        return reshape(wide, x.shape[:along] + (x.shape[along] * int(repeats),) + x.shape[along + 1 :])
+    return _gather(x, np.repeat(np.arange(x.shape[along]), np.asarray(repeats)), along)
 
 
 def _gather(x: Tensor, indices: Any, axis: int) -> Tensor:
