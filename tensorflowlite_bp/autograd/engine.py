@@ -119,9 +119,7 @@ def _run_raw(root: Any, g: Any, retain: bool) -> list[tuple[Leaf, Any]]:
             x = n.x0
             y = n.x1
             a = n.out
-            op = (
-                n.op
-            )  # read last: another thread that frees this node sets it first, so a half-freed node is FREED
+            op = n.op  # read last: a thread that frees this node sets it first, so a half-freed node is FREED
             v = op.v1
             if v is None:
                 i = op.v0(F, g, a, x)
