@@ -6,13 +6,13 @@ else. No policy here: no hooks, no checks beyond dtype and device; TFLBP_DEBUG s
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from .. import backend
 from .._config import config
-from ..errors import DeviceError, DTypeError, message
+from ..errors import DeviceError, DTypeError, ShapeError, message
 from .modes import recording
 from .node import Node, NodeN, next_seq
 from .op import Op, Spec, graph, is_float
@@ -52,7 +52,10 @@ def apply2(op: Op, s: Tensor, o: Tensor) -> Tensor:
         s, o = agree(op, s, o)
         x = s.data
         y = o.data
-    a = op.forward[cls](x, y)
+    try:  # free until it raises: Python 3.11 keeps handlers out of the way
+        a = op.forward[cls](x, y)
+    except ValueError as error:
+        raise_shapes(op.name, [x, y], error, core=0 if op.elementwise else 2)
     if type(a) is not cls:
         a = as_array(a, cls)
     t = new(Tensor)
@@ -87,7 +90,12 @@ def apply_aux(op: Op, args: tuple[Tensor, ...], params: dict[str, Any]) -> tuple
     for s in data:
         if type(s) is not cls:
             raise_devices(op.name, data)
-    a = op.forward[cls](*data, **params)
+    try:
+        a = op.forward[cls](*data, **params)
+    except ValueError as error:
+        if not op.elementwise:
+            raise
+        raise_shapes(op.name, data, error)
     aux = None
     if op.aux:
         a, aux = a
@@ -166,6 +174,26 @@ def agree_all(args: list[Tensor]) -> tuple[Tensor, ...]:
     return tuple(args)
 
 
+def raise_shapes(name: str, data: list[Any], error: ValueError, core: int = 0) -> NoReturn:
+    """An error that names the operation and the axis; the library's own where the shapes do broadcast.
+
+    core: how many of the last axes do not broadcast (2 for matrix products).
+    """
+    shapes = [tuple(x.shape) for x in data if hasattr(x, "shape")]
+    for axis in range(-1 - core, -max([len(s) for s in shapes], default=0) - 1, -1):
+        lengths = [s[axis] for s in shapes if len(s) >= -axis]
+        if len({n for n in lengths if n != 1}) > 1:
+            raise ShapeError(
+                message(
+                    name,
+                    f"the shapes do not broadcast: axis {axis} has {' and '.join(map(str, lengths))}.",
+                    received=" and ".join(map(str, shapes)),
+                    hint="lengths must be equal, or 1; axes count from the last.",
+                )
+            ) from None
+    raise error
+
+
 def raise_devices(name: str, data: list[Any]) -> None:
     devices = [backend.of(x).device(x) for x in data]
     raise DeviceError(
@@ -202,7 +230,12 @@ def nondiff(
         data = [_raw(a, like) for a in args[:arrays]] + list(args[arrays:])
         first = next((a for a in data if hasattr(a, "dtype")), None)
         lib = backend.current() if first is None else backend.by_type[type(first)]
-        out = function(lib, *data, **params) if function is not None else getattr(lib, name)(*data, **params)
+        try:
+            out = function(lib, *data, **params) if function else getattr(lib, name)(*data, **params)
+        except ValueError as error:
+            if arrays < 2:
+                raise
+            raise_shapes(name, data, error)
         return wrap(out if type(out) is lib.ndarray else lib.asarray(out))
 
     call.__name__ = call.__qualname__ = name
