@@ -6,6 +6,7 @@ complex arguments a rule multiplies by the derivative, without conjugation (the 
 autograd).
 """
 
+from collections.abc import Callable
 from math import inf, pi
 from typing import Any
 
@@ -218,30 +219,19 @@ def _wins(F: Any, g: Any, x: Any, y: Any, out: Any) -> Any:
     return F.where(F.equal(x, y), g * 0.5, g * F.equal(x, out))
 
 
-maximum = binary(
-    "maximum",
-    vjp=(lambda F, g, out, x, y: _wins(F, g, x, y, out), lambda F, g, out, x, y: _wins(F, g, y, x, out)),
-    saves=("x", "y", "out"),
-    doc="The larger one; at ties each side gets half of the gradient.",
-)
-minimum = binary(
-    "minimum",
-    vjp=(lambda F, g, out, x, y: _wins(F, g, x, y, out), lambda F, g, out, x, y: _wins(F, g, y, x, out)),
-    saves=("x", "y", "out"),
-    doc="The smaller one; at ties each side gets half of the gradient.",
-)
-fmax = binary(
-    "fmax",
-    vjp=(lambda F, g, out, x, y: _wins(F, g, x, y, out), lambda F, g, out, x, y: _wins(F, g, y, x, out)),
-    saves=("x", "y", "out"),
-    doc="The larger one, ignoring NaN.",
-)
-fmin = binary(
-    "fmin",
-    vjp=(lambda F, g, out, x, y: _wins(F, g, x, y, out), lambda F, g, out, x, y: _wins(F, g, y, x, out)),
-    saves=("x", "y", "out"),
-    doc="The smaller one, ignoring NaN.",
-)
+def _extreme(name: str, doc: str) -> Callable[[Any, Any], Tensor]:
+    return binary(
+        name,
+        vjp=(lambda F, g, out, x, y: _wins(F, g, x, y, out), lambda F, g, out, x, y: _wins(F, g, y, x, out)),
+        saves=("x", "y", "out"),
+        doc=doc,
+    )
+
+
+maximum = _extreme("maximum", "The larger one; at ties each side gets half of the gradient.")
+minimum = _extreme("minimum", "The smaller one; at ties each side gets half of the gradient.")
+fmax = _extreme("fmax", "The larger one, ignoring NaN.")
+fmin = _extreme("fmin", "The smaller one, ignoring NaN.")
 copysign = binary(
     "copysign",
     vjp=(lambda F, g, out, x, y: g * F.sign(x) * F.sign(out), lambda F, g, out, x, y: F.zeros_like(g)),
