@@ -4,6 +4,8 @@ NumPy hands every call that sees a Tensor to these two hooks. They look the name
 without a derivative here raises TypeError naming it, and nothing is ever detached silently.
 """
 
+import functools
+import importlib
 import inspect
 from typing import Any
 
@@ -120,6 +122,9 @@ _WITH_DTYPE = {"sum", "prod", "mean", "cumsum", "concatenate", "stack"}
 
 def array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """np.<function>(...) with a Tensor among its arguments."""
+    entry = _table().get(func)
+    if entry is not None:
+        return entry(*args, **kwargs)
     name = func.__name__
     where = func.__module__ or ""
     if name in _QUESTIONS and where.startswith("numpy"):
@@ -135,6 +140,12 @@ def array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], k
         args, kwargs = _arguments(name, found, args, kwargs)
     result = found(*args, **kwargs)
     return result if target is None else _write_out(name, (target,), result)
+
+
+@functools.cache
+def _table() -> dict[Any, Any]:
+    """NumPy's functions and ours, loaded with the first call that needs them."""
+    return importlib.import_module(f"{__package__}.numpy").TABLE
 
 
 def _arguments(name: str, found: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:

@@ -18,27 +18,11 @@ from .engine import pull
 from .modes import enable_grad, no_grad, recording
 from .node import Leaf, NodeN, Parts
 from .op import Op, Spec, graph, is_float
+from .outputs import never_run, project
 from .tensor import Tensor, to_array, wrap
 
 
 # ------------------------------------------------------------------ one node for a Python function
-def _part(F: Any, g: Any, out: Any, x: Any, *, index: int, count: int) -> Parts:
-    return Parts([g if k == index else None for k in range(count)])
-
-
-def _never_run(backend: Any) -> Any:
-    """The forward of nodes that are made by hand, around values that exist already."""
-
-
-_PROJECT = Op(
-    "project",
-    vjp=(_part,),
-    jvp=lambda F, ts, out, x, *, index, count: ts[0].items[index],
-    forward=_never_run,
-    register=False,
-)
-
-
 def function_op(name: str) -> Op:
     """An op whose nodes name their rules: `params["owner"]` has `pull` and `push`, on lists of Tensors.
 
@@ -50,7 +34,7 @@ def function_op(name: str) -> Op:
         vjp_all=_pull_owner,
         jvp=_push_owner,
         saves=("x", "y", "z"),
-        forward=_never_run,
+        forward=never_run,
         aux=True,
         register=False,
     )
@@ -87,13 +71,9 @@ def attach(op: Op, args: list[Any], params: dict[str, Any], outs: list[Tensor]) 
         node = NodeN(
             op, tuple(a.node for a in args), tuple(a.data for a in args), params, None, values[0].shape
         )
-        if len(values) == 1:
-            values[0].node = node if is_float(values[0].dtype) else None
-        else:
-            for k, v in enumerate(values):
-                if is_float(v.dtype):
-                    at = {"index": k, "count": len(values)}
-                    v.node = NodeN(_PROJECT, (node,), (None,), at, None, v.shape)
+        if len(values) > 1:
+            return project(values, node)
+        values[0].node = node if is_float(values[0].dtype) else None
     return values
 
 

@@ -186,8 +186,9 @@ def watched(*walks: Callable) -> list[Callable]:
     return [watch(w) for w in walks]
 
 
-def checked(apply1: Callable, apply2: Callable, apply_aux: Callable) -> tuple[Callable, Callable, Callable]:
-    """The record functions with what TFLBP_DEBUG asks for around them."""
+def checked(*functions: Callable) -> tuple[Callable, ...]:
+    """apply1, apply2, apply_aux and apply_many, with what TFLBP_DEBUG asks for around them."""
+    apply1, apply2, apply_aux, apply_many = functions
 
     def watch(op: Op, args: tuple, out: Any) -> None:
         instrument(op)
@@ -213,4 +214,10 @@ def checked(apply1: Callable, apply2: Callable, apply_aux: Callable) -> tuple[Ca
         watch(op, args, out)
         return out, aux
 
-    return checked1, checked2, checked_aux
+    def checked_many(op: Op, args: tuple, params: dict[str, Any]) -> tuple:
+        outs = apply_many(op, args, params)
+        for out in outs:
+            watch(op, args, out)
+        return outs
+
+    return checked1, checked2, checked_aux, checked_many

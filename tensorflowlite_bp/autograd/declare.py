@@ -1,4 +1,4 @@
-"""The three ways to declare an op. Each gives its public function.
+"""The ways to declare an op. Each gives its public function.
 
 multiply = binary("multiply", vjp=(rule_x, rule_y), saves=("x", "y"))       two tensors, broadcasting
 exp = unary("exp", vjp=rule, saves=("out",))                                one tensor
@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .op import Op, public
-from .record import agree_all, apply1, apply2, applyn, lift
+from .outputs import joint_jvp, joint_vjp
+from .record import agree_all, apply1, apply2, apply_many, applyn, lift
 from .tensor import Tensor
 
 Arguments = tuple[
@@ -91,20 +92,62 @@ def pair(x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
 
 
 def operation(
-    *, vjp: tuple[Callable, ...] = (), saves: tuple[str, ...] = (), promotes: bool = False, **more: Any
+    *,
+    vjp: tuple[Callable, ...] = (),
+    saves: tuple[str, ...] = (),
+    promotes: bool = False,
+    name: str | None = None,
+    **more: Any,
 ) -> Callable[[Callable], Callable[..., Tensor]]:
     """An op with parameters. The decorated function gives (tensors, parameters); its docstring is the
-    op's.
+    op's. name: where the function's own will not do, "linalg.solve" for one of a namespace.
     """
 
     def declare(arguments: Callable[..., Arguments]) -> Callable[..., Tensor]:
-        op = Op(arguments.__name__.strip("_"), vjp=vjp, saves=saves, **more)
+        op = Op(name or arguments.__name__.strip("_"), vjp=vjp, saves=saves, **more)
 
         @functools.wraps(arguments)
         def call(*args: Any, **kwargs: Any) -> Tensor:
             tensors, params = arguments(*args, **kwargs)
             lifted = [t if isinstance(t, Tensor) else lift(t) for t in tensors]
             return applyn(op, agree_all(lifted) if promotes else tuple(lifted), params)
+
+        return public(op, call)
+
+    return declare
+
+
+def operations(
+    *,
+    vjp: Callable,
+    jvp: Callable | None = None,
+    saves: tuple[str, ...] = ("x", "out"),
+    promotes: bool = False,
+    name: str | None = None,
+    result: Callable = tuple,
+    **more: Any,
+) -> Callable[[Callable], Callable[..., Any]]:
+    """An op of several results (svd, qr, slogdet), declared as `operation`; its forward gives a tuple.
+
+    vjp(F, gs, outs, needs, *args, **params) gives one cotangent per argument, with one in `gs` per result
+    (zeros where none came); jvp(F, ts, outs, *args, **params) one tangent per result. `saves` must hold
+    "out". result: makes what the caller gets from the tuple of Tensors, a named tuple perhaps.
+    """
+
+    def declare(arguments: Callable[..., Arguments]) -> Callable[..., Any]:
+        op = Op(
+            name or arguments.__name__.strip("_"),
+            vjp_all=joint_vjp(vjp),
+            jvp=None if jvp is None else joint_jvp(jvp),
+            saves=saves,
+            **more,
+        )
+
+        @functools.wraps(arguments)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            tensors, params = arguments(*args, **kwargs)
+            lifted = [t if isinstance(t, Tensor) else lift(t) for t in tensors]
+            return result(apply_many(op, agree_all(lifted) if promotes else tuple(lifted), params))
 
         return public(op, call)
 

@@ -18,6 +18,7 @@ from .. import backend
 from .._config import config
 from ..backend import by_type
 from ..errors import GradientError, ShapeError, message
+from . import outputs
 from .modes import enable_grad, no_grad, recording
 from .node import Leaf, Node, Parts, by_seq, next_seq
 from .op import Op, Spec, graph
@@ -277,7 +278,7 @@ def pull_graph(n: Any, g: Tensor, needs: tuple[bool, ...], args: list[Any], at: 
     op: Op = n.op
     if op.reference is not None:
         return _pull_reference(n, op, args, g, needs)
-    out = None if n.out is None else n.out if op.aux else wrap(n.out, at)
+    out = None if n.out is None else n.out if op.aux else outputs.at(at, n.out)
     if op.vjp_all is not None:
         return _unbroadcast(graph, n, op.vjp_all(graph, g, out, needs, *args, **n.params))
     params = n.params

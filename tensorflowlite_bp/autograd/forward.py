@@ -7,9 +7,9 @@ transpose is the jvp.
 
 from typing import Any
 
+from . import outputs
 from .engine import arguments, isolate, library, pull, pull_graph, slice_of, wrap_raw
 from .modes import enable_grad, no_grad, recording
-from .node import Leaf
 from .op import Op, Spec, graph
 from .overwrites import check_overwritten, overwritten
 from .record import applyn
@@ -56,7 +56,7 @@ def _push_node(n: Any, ts: list[Any], record: bool) -> Any:
                 part = _run(op, [t if j == k else a for j, a in enumerate(args)], n.params, record)
                 total = part if total is None else total + part
         return total
-    out = None if n.out is None or op.aux else wrap(n.out, n) if record else n.out
+    out = None if n.out is None or op.aux else outputs.at(n, n.out) if record else n.out
     if op.jvp is not None:
         return op.jvp(F, ts, out, *args, **n.params)
     if op.elementwise:
@@ -86,8 +86,7 @@ def _push_by_two_pulls(n: Any, ts: list[Any], record: bool) -> Any:
         )
         needs = tuple([t is not None for t in ts])
         some = next(t for t in ts if t is not None)
-        zero: Tensor = graph.zeros(n.shape, some.dtype, like=some)
-        zero.node = Leaf(n.shape, some.dtype)
+        zero, leaves = outputs.zero_cotangents(n.shape, some if isinstance(some, Tensor) else wrap(some))
         if n.op.reference is not None:
             inner = [isolate(a) if need else a for a, need in zip(args, needs, strict=True)]
             out = n.op.reference(*inner, **n.params)
@@ -106,5 +105,6 @@ def _push_by_two_pulls(n: Any, ts: list[Any], record: bool) -> Any:
     ]
     if not roots:
         return None
-    moved = pull([i.node for i in roots], weights, [zero.node], create_graph=record)[0]
-    return moved if record or moved is None else moved.data
+    found = pull([i.node for i in roots], weights, leaves, create_graph=record)
+    moved = [t if record or t is None else t.data for t in found]
+    return moved[0] if isinstance(zero, Tensor) else outputs.per_result(zero, moved)

@@ -7,6 +7,7 @@ differentiated; the same text serves both. Rules never undo broadcasting: the en
 """
 
 from collections.abc import Callable
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,8 @@ from ..errors import GradientError, message
 
 OPS: dict[str, "Op"] = {}  # every op by name: tests and debugging read it, no hot path does
 
-graph = SimpleNamespace()  # the differentiable `F`: each declaration puts its public function here
+# the differentiable `F`: each declaration puts its public function here, "fft.rfft" under graph.fft
+graph = SimpleNamespace(fft=SimpleNamespace(), linalg=SimpleNamespace(), special=SimpleNamespace())
 
 _NAMES = ("x", "y", "z")
 
@@ -104,7 +106,7 @@ class Op:
         if linear not in (None, "each", "joint"):
             raise ValueError(f"linear must be None, 'each' or 'joint', not {linear!r}")
         self.name = name
-        self.forward = Dispatch(forward or (lambda backend: getattr(backend, name)))
+        self.forward = Dispatch(forward or attrgetter(name))
         self.vjp = vjp
         self.vjp_all = vjp_all
         self.jvp = jvp
@@ -143,17 +145,28 @@ class Op:
 
 def public(op: Op, function: Callable, doc: str | None = None) -> Callable:
     """Bind an op to its public function: under its name in `graph`, with its documentation."""
-    function.__name__ = function.__qualname__ = op.name
+    function.__name__ = function.__qualname__ = op.name.rpartition(".")[2]
     function.__doc__ = doc or function.__doc__
     function.op = op  # type: ignore[attr-defined]
     op.call = function
-    setattr(graph, op.name, function)
+    offer(op.name, function)
     return function
 
 
-def helper(function: Callable) -> Callable:
-    """A composition of ops that rules may call by name on `F`, as the backends offer it on raw arrays."""
-    setattr(graph, function.__name__, function)
+def offer(name: str, function: Callable) -> None:
+    """Put a function into `graph`, under a plain or a dotted name."""
+    path, _, last = name.rpartition(".")
+    setattr(attrgetter(path)(graph) if path else graph, last, function)
+
+
+def helper(function: Any = None, *, name: str | None = None) -> Any:
+    """A composition of ops that rules may call by name on `F`, as the backends offer it on raw arrays.
+
+    name: "linalg.norm" for a function of a namespace; else its own.
+    """
+    if function is None:
+        return lambda f: helper(f, name=name)
+    offer(name or function.__name__, function)
     return function
 
 

@@ -16,6 +16,7 @@ from ..errors import DeviceError, DTypeError, ShapeError, message
 from .modes import recording
 from .node import Node, NodeN, next_seq
 from .op import Op, Spec, graph, is_float
+from .outputs import project
 from .tensor import Tensor, new, to_array, wrap
 
 
@@ -116,6 +117,23 @@ def apply_aux(op: Op, args: tuple[Tensor, ...], params: dict[str, Any]) -> tuple
             n.shape = a.shape
             n.seq = next_seq()
     return t, aux
+
+
+def apply_many(op: Op, args: tuple[Tensor, ...], params: dict[str, Any]) -> tuple[Tensor, ...]:
+    """An op of several results."""
+    data = [s.data for s in args]
+    cls = type(data[0])
+    for s in data:
+        if type(s) is not cls:
+            raise_devices(op.name, data)
+    found = op.forward[cls](*data, **params)
+    outs = tuple([a if type(a) is cls else as_array(a, cls) for a in found])
+    values = [wrap(a) for a in outs]
+    parents = tuple([s.node for s in args])
+    if recording() and parents.count(None) != len(parents):
+        shape = tuple([Spec(a) for a in outs])
+        project(values, NodeN(op, parents, _kept(op, data), params, outs if op.so else None, shape))
+    return tuple(values)
 
 
 def _kept(op: Op, data: list[Any]) -> tuple[Any, ...]:
@@ -260,4 +278,4 @@ def _raw(value: Any, like: Tensor | None) -> Any:
 if config.debug:
     from . import debug
 
-    apply1, apply2, apply_aux = debug.checked(apply1, apply2, apply_aux)
+    apply1, apply2, apply_aux, apply_many = debug.checked(apply1, apply2, apply_aux, apply_many)

@@ -1,5 +1,6 @@
 """The protocol on NumPy. Where NumPy's own function has the right meaning, it *is* the attribute."""
 
+import importlib
 import math
 from typing import Any
 
@@ -22,10 +23,13 @@ from numpy import (
 # fmt: on
 
 from .._typing import Array, Axis, Shape
+from ..errors import message
 from . import common, conv, pool
 from .native import native
 
 name = "numpy"
+fft = np.fft
+linalg = np.linalg
 
 _add_reduce = np.add.reduce  # np.sum is this with 900 ns of wrapper around it
 _NARROW = {np.dtype("float16")}
@@ -327,3 +331,19 @@ def avg_pool_forward(x: Array, *, window, strides, pads) -> Array:
 
 def avg_pool_input_grad(g: Array, *, x_shape, window, strides, pads) -> Array:
     return pool.avg_input_grad(np, g, x_shape, window, strides, pads)
+
+
+def __getattr__(name: str) -> Any:
+    """`special` is scipy.special, imported by whoever asks for it: SciPy is optional."""
+    if name != "special":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return importlib.import_module("scipy.special")
+    except ImportError as error:
+        raise ImportError(
+            message(
+                "scipy.special",
+                f"SciPy is needed for this function and could not be imported ({error}).",
+                hint='pip install "tensorflowlite-bp[scipy]"',
+            )
+        ) from error

@@ -52,6 +52,9 @@ class Backend(Protocol):
 
     name: str  # "numpy" | "cupy"
     ndarray: type
+    fft: Any  # the library's modules of these names; an op "fft.rfft" runs fft.rfft
+    linalg: Any
+    special: Any  # scipy.special, cupyx.scipy.special: imported when asked for
 
     def sum(self, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array: ...
     def mean(self, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array: ...

@@ -1,0 +1,5 @@
+"""A mirror of the NumPy namespace whose functions differentiate: swap the import, keep the code."""
+
+from ._table import TABLE
+
+__all__ = ["TABLE"]
