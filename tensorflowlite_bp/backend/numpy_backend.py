@@ -24,7 +24,7 @@ from numpy import (
 
 from .._typing import Array, Axis, Shape
 from ..errors import message
-from . import common, conv, pool
+from . import attention, common, conv, pool
 from .native import native
 
 name = "numpy"
@@ -289,6 +289,15 @@ def log_sigmoid(x: Array) -> Array:
 
 def erf(x: Array) -> Array:
     return common.erf(np, x)
+
+
+# ------------------------------------------------------------------ attention: attention.py
+def attention_forward(q: Array, k: Array, v: Array, *, mask, causal, scale) -> tuple:
+    return attention.forward(np, q, k, v, mask, causal, scale)
+
+
+def attention_backward(g: Array, q: Array, k: Array, v: Array, *, mask, causal, scale, kept) -> tuple:
+    return attention.backward(np, g, q, k, v, mask, causal, scale, kept)
 
 
 # ------------------------------------------------------------------ convolution, pooling: conv.py, pool.py

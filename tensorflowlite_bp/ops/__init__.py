@@ -4,6 +4,7 @@ operators.
 
 from . import (
     activations,
+    attention,
     conv,
     creation,
     elementwise,
