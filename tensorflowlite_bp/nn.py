@@ -12,6 +12,7 @@ from .ops.activations import (
 # isort: on
 # fmt: on
 from .ops.attention import scaled_dot_product_attention
+from .ops.chunked import linear_softmax_cross_entropy
 from .ops.conv import avg_pool, conv, conv_transpose, max_pool
 from .ops.elementwise import tanh
 from .ops.losses import sigmoid_cross_entropy, softmax_cross_entropy
@@ -22,7 +23,8 @@ swish = silu
 
 __all__ = [
     "avg_pool", "batch_norm", "celu", "conv", "conv_transpose", "dropout", "elu", "embedding", "gelu",
-    "glu", "group_norm", "hard_sigmoid", "hard_silu", "layer_norm", "leaky_relu", "linear", "log_sigmoid",
+    "glu", "group_norm", "hard_sigmoid", "hard_silu", "layer_norm", "leaky_relu", "linear",
+    "linear_softmax_cross_entropy", "log_sigmoid",
     "log_softmax", "logsumexp", "max_pool", "mish", "one_hot", "relu", "relu6", "rms_norm",
     "scaled_dot_product_attention", "selu",
     "sigmoid", "sigmoid_cross_entropy", "silu", "softmax", "softmax_cross_entropy", "softplus", "softsign",

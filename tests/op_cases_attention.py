@@ -1,6 +1,7 @@
 """Sample inputs of attention, and of the losses that work in chunks."""
 
 import numpy as np
+from op_cases import np_cross_entropy
 from opcase import OpCase, grid, normal
 
 
@@ -18,7 +19,42 @@ LOOK = np.array([[True, False, True, True], [True, True, True, False], [False, T
 ADDED = np.where(LOOK, 0.25, -np.inf)
 QKV = normal((2, 3, 5), (2, 4, 5), (2, 4, 6))
 
+
+def np_linear_cross_entropy(x, w, b=None, *, labels, class_weight=None, ignore_index=None, **more):
+    z = x @ w + (0 if b is None else b)
+    return np_cross_entropy(z, labels=labels, weight=class_weight, ignore_index=ignore_index, **more)
+
+
+def linear_cross_entropy(f, x, w, b=None, *, labels, **more):
+    return f(x, w, b, labels, **more)
+
+
+LABELS = np.array([1, 0, 3, 2, 3])
+WEIGHTS = np.array([1.0, 0.5, 2.0, 0.25])
+OPTIONS = grid(
+    labels=[LABELS],
+    reduction=["mean", "sum", "none"],
+    class_weight=[None, WEIGHTS],
+    label_smoothing=[0.0, 0.1],
+    ignore_index=[None, 3],
+)
+
 CASES = [
+    OpCase(
+        "linear_softmax_cross_entropy",
+        normal((5, 3), (3, 4), (4,)),
+        OPTIONS,
+        numpy=np_linear_cross_entropy,
+        call=linear_cross_entropy,
+    ),
+    OpCase(
+        "linear_softmax_cross_entropy",
+        normal((5, 3), (3, 4)),
+        OPTIONS[:1],
+        numpy=np_linear_cross_entropy,
+        call=linear_cross_entropy,
+        id="linear_softmax_cross_entropy without bias",
+    ),
     OpCase(
         "dot_product_attention",
         QKV,

@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,14 @@ from numpy import (
 
 from .._typing import Array, Axis, Shape
 from ..errors import message
-from . import attention, common, conv, pool
+from . import attention, chunked, common, conv, pool
 from .native import native
 
 name = "numpy"
 fft = np.fft
 linalg = np.linalg
 
+_this = sys.modules[__name__]
 _add_reduce = np.add.reduce  # np.sum is this with 900 ns of wrapper around it
 _NARROW = {np.dtype("float16")}
 
@@ -289,6 +291,15 @@ def log_sigmoid(x: Array) -> Array:
 
 def erf(x: Array) -> Array:
     return common.erf(np, x)
+
+
+# ------------------------------------------------------------------ chunked.py
+def linear_softmax_cross_entropy(x, w, b, *, labels, loss, reduction, grads) -> tuple:
+    return chunked.forward(_this, x, w, b, labels=labels, loss=loss, reduction=reduction, grads=grads)
+
+
+def linear_softmax_cross_entropy_backward(g, x, w, b, *, labels, loss) -> tuple:
+    return chunked.backward(_this, g, x, w, b, labels=labels, loss=loss)
 
 
 # ------------------------------------------------------------------ attention: attention.py

@@ -5,6 +5,7 @@ operators.
 from . import (
     activations,
     attention,
+    chunked,
     conv,
     creation,
     elementwise,

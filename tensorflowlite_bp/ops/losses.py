@@ -18,7 +18,8 @@ from .reductions import mean, sum
 _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 
 
-def _reduction(name: str, reduction: str) -> int:
+def reduction_code(name: str, reduction: str) -> int:
+    """0, 1 or 2; ValueError for any other word."""
     code = _REDUCTIONS.get(reduction)
     if code is None:
         raise ValueError(
@@ -108,7 +109,7 @@ def softmax_cross_entropy(
     x = lift(logits)
     code = _REDUCTIONS.get(reduction)
     if code is None:
-        _reduction(name, reduction)
+        reduction_code(name, reduction)
     if not x.ndim:
         raise ShapeError(
             message(name, "logits of shape (..., classes) were expected.", received=f"{x.shape}")
@@ -211,7 +212,7 @@ def sigmoid_cross_entropy(
     0.6931471805599453
     """
     name = "sigmoid_cross_entropy"
-    code = _reduction(name, reduction)
+    code = reduction_code(name, reduction)
     z = lift(logits)
     y = lift(labels, z)
     if z.shape != y.shape:
