@@ -14,6 +14,7 @@ from .ops.activations import (
 from .ops.attention import scaled_dot_product_attention
 from .ops.chunked import linear_softmax_cross_entropy
 from .ops.conv import avg_pool, conv, conv_transpose, max_pool
+from .ops.ctc import ctc_loss
 from .ops.elementwise import tanh
 from .ops.losses import sigmoid_cross_entropy, softmax_cross_entropy
 from .ops.nn import batch_norm, dropout, embedding, group_norm, layer_norm, linear, one_hot, rms_norm
@@ -22,7 +23,7 @@ from .ops.reductions import logsumexp
 swish = silu
 
 __all__ = [
-    "avg_pool", "batch_norm", "celu", "conv", "conv_transpose", "dropout", "elu", "embedding", "gelu",
+    "avg_pool", "batch_norm", "celu", "conv", "conv_transpose", "ctc_loss", "dropout", "elu", "embedding", "gelu",
     "glu", "group_norm", "hard_sigmoid", "hard_silu", "layer_norm", "leaky_relu", "linear",
     "linear_softmax_cross_entropy", "log_sigmoid",
     "log_softmax", "logsumexp", "max_pool", "mish", "one_hot", "relu", "relu6", "rms_norm",

@@ -1,5 +1,7 @@
 """Sample inputs of attention, and of the losses that work in chunks."""
 
+import itertools
+
 import numpy as np
 from op_cases import np_cross_entropy
 from opcase import OpCase, grid, normal
@@ -29,6 +31,28 @@ def linear_cross_entropy(f, x, w, b=None, *, labels, **more):
     return f(x, w, b, labels, **more)
 
 
+def np_ctc(z, *, labels, steps, lengths, blank):
+    """The sum over every path, spelled out."""
+    p = np.exp(z - np.log(np.exp(z).sum(-1, keepdims=True)))
+    losses = []
+    for k in range(len(z)):
+        want = tuple(labels[k, : lengths[k]])
+        total = 0.0
+        for path in itertools.product(range(z.shape[-1]), repeat=steps[k]):
+            spelled = tuple(c for c, _ in itertools.groupby(path) if c != blank)
+            if spelled == want:
+                total += np.prod([p[k, t, c] for t, c in enumerate(path)])
+        losses.append(-np.log(total))
+    return np.array(losses)
+
+
+def ctc_loss(f, z, *, labels, steps, lengths, blank=0, **more):
+    return f(z, labels, steps, lengths, blank=blank, **more)
+
+
+CTC = dict(labels=np.array([[1, 1], [2, 0]]), steps=np.array([4, 3]), lengths=np.array([2, 1]), blank=0)
+CTC_LAST = dict(labels=np.array([[1, 0], [1, 2]]), steps=np.array([3, 2]), lengths=np.array([2, 0]), blank=2)
+
 LABELS = np.array([1, 0, 3, 2, 3])
 WEIGHTS = np.array([1.0, 0.5, 2.0, 0.25])
 OPTIONS = grid(
@@ -40,6 +64,13 @@ OPTIONS = grid(
 )
 
 CASES = [
+    OpCase("ctc_losses", normal((2, 4, 3)), [CTC, CTC_LAST], numpy=np_ctc),
+    OpCase(
+        "ctc_loss",
+        normal((2, 4, 3)),
+        [{**CTC, "reduction": r} for r in ("mean", "sum", "none")],
+        call=ctc_loss,
+    ),
     OpCase(
         "linear_softmax_cross_entropy",
         normal((5, 3), (3, 4), (4,)),

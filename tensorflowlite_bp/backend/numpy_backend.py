@@ -25,7 +25,7 @@ from numpy import (
 
 from .._typing import Array, Axis, Shape
 from ..errors import message
-from . import attention, chunked, common, conv, pool
+from . import attention, chunked, common, conv, ctc, pool
 from .native import native
 
 name = "numpy"
@@ -293,13 +293,17 @@ def erf(x: Array) -> Array:
     return common.erf(np, x)
 
 
-# ------------------------------------------------------------------ chunked.py
+# ------------------------------------------------------------------ losses: chunked.py, ctc.py
 def linear_softmax_cross_entropy(x, w, b, *, labels, loss, reduction, grads) -> tuple:
     return chunked.forward(_this, x, w, b, labels=labels, loss=loss, reduction=reduction, grads=grads)
 
 
 def linear_softmax_cross_entropy_backward(g, x, w, b, *, labels, loss) -> tuple:
     return chunked.backward(_this, g, x, w, b, labels=labels, loss=loss)
+
+
+def ctc_loss(logits, *, labels, steps, lengths, blank) -> tuple:
+    return ctc.loss_and_grad(np, logits, labels, steps, lengths, blank)
 
 
 # ------------------------------------------------------------------ attention: attention.py

@@ -44,7 +44,7 @@ FUSED = (
     "softmax log_softmax linear linear_backward softmax_cross_entropy sigmoid_cross_entropy batch_norm "
     "batch_norm_backward conv_forward conv_input_grad conv_weight_grad max_pool_forward max_pool_gather "
     "max_pool_input_grad avg_pool_forward avg_pool_input_grad attention_forward attention_backward "
-    "linear_softmax_cross_entropy linear_softmax_cross_entropy_backward"
+    "linear_softmax_cross_entropy linear_softmax_cross_entropy_backward ctc_loss"
 ).split()
 
 

@@ -8,6 +8,7 @@ from . import (
     chunked,
     conv,
     creation,
+    ctc,
     elementwise,
     indexing,
     linalg,

@@ -132,7 +132,7 @@ logaddexp2 = binary(
 def _ratio(F: Any, x: Any, y: Any) -> Any:
     """exp(x) / (exp(x) + exp(y)); equal infinities count half."""
     same = F.equal(x, y)
-    return 1 / (1 + F.exp(F.where(same, F.zeros_like(x + y), y - F.where(same, y, x))))
+    return F.sigmoid(F.where(same, 0.0, x) - F.where(same, 0.0, y))
 
 
 # ------------------------------------------------------------------ trigonometry, hyperbolic
