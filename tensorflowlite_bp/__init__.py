@@ -59,12 +59,12 @@ __version__ = "0.1.0"
 
 # imported when first asked for: array users do not pay for the training stack
 _LAZY = frozenset(
-    "callbacks constraints data datasets initializers layers losses metrics models optimizers regularizers "
-    "saving testing utils".split()
+    "bridge callbacks constraints data datasets fft initializers layers linalg losses metrics models numpy "
+    "optimizers regularizers saving scipy testing utils".split()
 )
 
 if TYPE_CHECKING:
-    from . import callbacks, constraints, data, datasets, initializers, layers, losses, metrics  # isort: skip
+    from . import callbacks, constraints, data, datasets, fft, initializers, layers, losses, metrics  # isort: skip
     from . import models, optimizers, regularizers, saving, testing, utils  # isort: skip
 
 

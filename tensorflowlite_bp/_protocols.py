@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from .autograd.op import graph
-from .autograd.overwrites import note_write
 from .autograd.tensor import Tensor, wrap
 from .errors import message
 from .ops import inplace, methods  # noqa: F401  (binds the operators)
@@ -72,25 +71,7 @@ def array_ufunc(
         if base is None:
             return _raise_unsupported(ufunc.__name__, "where= without out=")
         result = graph.where(where, result, base)
-    return result if out is None else _write_out(ufunc.__name__, out, result)
-
-
-def _write_out(name: str, out: tuple[Any, ...], result: Tensor) -> Any:
-    (target,) = out
-    if isinstance(target, Tensor):
-        inplace.write_all(target, result)
-        return target
-    if result.node is not None:
-        raise TypeError(
-            message(
-                name,
-                "a recording result cannot be written into a plain array, its gradient would be lost.",
-                hint="out= a Tensor.",
-            )
-        )
-    note_write(target)  # a live graph may have saved this array
-    np.copyto(target, result.data, casting="same_kind")
-    return target
+    return result if out is None else inplace.write_out(ufunc.__name__, out, result)
 
 
 def _plain_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
@@ -122,10 +103,12 @@ _WITH_DTYPE = {"sum", "prod", "mean", "cumsum", "concatenate", "stack"}
 
 def array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """np.<function>(...) with a Tensor among its arguments."""
+    name = func.__name__
     entry = _table().get(func)
     if entry is not None:
-        return entry(*args, **kwargs)
-    name = func.__name__
+        target = kwargs.pop("out", None)
+        result = entry(*args, **kwargs)
+        return result if target is None else inplace.write_out(name, target, result)
     where = func.__module__ or ""
     if name in _QUESTIONS and where.startswith("numpy"):
         answer = func(*_raw(args), **{k: _raw(v) for k, v in kwargs.items()})
@@ -139,7 +122,7 @@ def array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], k
     if kwargs or not args:
         args, kwargs = _arguments(name, found, args, kwargs)
     result = found(*args, **kwargs)
-    return result if target is None else _write_out(name, (target,), result)
+    return result if target is None else inplace.write_out(name, (target,), result)
 
 
 @functools.cache

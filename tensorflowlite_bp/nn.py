@@ -23,7 +23,8 @@ from .ops.reductions import logsumexp
 swish = silu
 
 __all__ = [
-    "avg_pool", "batch_norm", "celu", "conv", "conv_transpose", "ctc_loss", "dropout", "elu", "embedding", "gelu",
+    "avg_pool", "batch_norm", "celu", "conv", "conv_transpose", "ctc_loss", "dropout", "elu", "embedding",
+    "gelu",
     "glu", "group_norm", "hard_sigmoid", "hard_silu", "layer_norm", "leaky_relu", "linear",
     "linear_softmax_cross_entropy", "log_sigmoid",
     "log_softmax", "logsumexp", "max_pool", "mish", "one_hot", "relu", "relu6", "rms_norm",

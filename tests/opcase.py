@@ -1,7 +1,7 @@
-"""What a sample of an op is, and short ways to write one. The tables are the `op_cases*.py` next to this.
+"""What a sample of an op is, and short ways to write one. The tables are the `op_cases*.py` beside it.
 
-`args(r)` makes the differentiated arguments from a random generator; `kwargs` is a list of parameter sets (see
-`grid`). `numpy` is the reference for values, found by name where NumPy has the function.
+`args(r)` makes the differentiated arguments from a random generator; `kwargs` is a list of parameter sets
+(see `grid`). `numpy` is the reference for values, found by name where NumPy has the function.
 """
 
 import importlib
@@ -26,6 +26,7 @@ class OpCase:
     order: int = 2
     call: Callable | None = None  # how to call it, when not f(*args, **kwargs)
     id: str = ""
+    narrow: str = ""  # the result's dtype for float32 and float16, where it is not theirs
 
     def __str__(self) -> str:
         return self.id or self.name

@@ -16,7 +16,7 @@ TABLE: dict[Any, Callable[..., Any]] = {}  # NumPy's function object -> ours
 
 
 def implements(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Enter a function for NumPy's of these names ("sum", "linalg.solve"); those this NumPy lacks are left out."""
+    """Enter a function for NumPy's of these names ("sum", "linalg.solve"), as far as this NumPy has them."""
 
     def enter(function: Callable[..., Any]) -> Callable[..., Any]:
         for name in names:

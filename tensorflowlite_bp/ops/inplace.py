@@ -231,3 +231,28 @@ def _raise_shape(target: Tensor, value: Tensor) -> None:
             received=f"result {value.shape}, tensor {target.shape}",
         )
     )
+
+
+def write_out(name: str, out: Any, result: Any) -> Any:
+    """A result put where `out=` says: an array or Tensor, or a tuple of them for several results."""
+    if isinstance(out, tuple):
+        if len(out) > 1:
+            return tuple(
+                [r if o is None else write_out(name, o, r) for o, r in zip(out, result, strict=True)]
+            )
+        (out,) = out
+    target = out
+    if isinstance(target, Tensor):
+        write_all(target, result)
+        return target
+    if result.node is not None:
+        raise TypeError(
+            message(
+                name,
+                "a recording result cannot be written into a plain array, its gradient would be lost.",
+                hint="out= a Tensor.",
+            )
+        )
+    overwrites.note_write(target)  # a live graph may have saved this array
+    np.copyto(target, result.data, casting="same_kind")
+    return target
