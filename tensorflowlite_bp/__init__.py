@@ -26,18 +26,34 @@ from .ops import random
 
 # fmt: off
 # isort: off
+from numpy import (
+    bool, complex64, complex128, e, float16, float32, float64, inf, int8, int16, int32, int64, nan, newaxis, pi,
+    uint8, uint16, uint32, uint64,
+)
+
+from ._array_api import (
+    __array_api_version__, __array_namespace_info__, astype, can_cast, finfo, iinfo, isdtype, result_type,
+)
+from .ops.bits import (
+    bitwise_and, bitwise_invert, bitwise_left_shift, bitwise_or, bitwise_right_shift, bitwise_xor, invert,
+    left_shift, right_shift,
+)
 from .ops.creation import (
     arange, asarray, empty, empty_like, eye, full, full_like, linspace, meshgrid, ones, ones_like, tensor,
     zeros, zeros_like,
 )
 from .ops.elementwise import (
-    abs, absolute, add, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, astype, cbrt, ceil, clip,
+    abs, absolute, add, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cbrt, ceil, clip,
     conj, conjugate, copy, copysign, cos, cosh, deg2rad, divide, equal, exp, exp2, expm1, floor,
     floor_divide, fmax, fmin, fmod, greater, greater_equal, hypot, imag, isfinite, isinf, isnan, less,
     less_equal, log, log1p, log2, log10, logaddexp, logaddexp2, logical_and, logical_not, logical_or,
     logical_xor, maximum, minimum, mod, multiply, negative, not_equal, positive, pow, power, rad2deg, real,
     reciprocal, remainder, rint, round, sign, signbit, sin, sinh, sqrt, square, subtract, tan, tanh,
     true_divide, trunc, where,
+)
+from .ops.elementwise import (
+    arccos as acos, arccosh as acosh, arcsin as asin, arcsinh as asinh, arctan as atan, arctan2 as atan2,
+    arctanh as atanh, nextafter,
 )
 from .ops.indexing import (
     argsort, diagonal, nonzero, searchsorted, sort, take, take_along_axis, trace,
@@ -47,6 +63,7 @@ from .ops.reductions import (
     all, amax, amin, any, argmax, argmin, count_nonzero, cumsum, logsumexp, max, mean, min, prod, std, sum,
     var,
 )
+from .ops.sets import unique_all, unique_counts, unique_inverse, unique_values
 from .ops.shape import (
     array_split, atleast_1d, atleast_2d, broadcast_arrays, broadcast_to, concat, concatenate, expand_dims,
     flip, matrix_transpose, moveaxis, pad, permute_dims, ravel, repeat, reshape, roll, split, squeeze, stack,
@@ -73,8 +90,10 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f".{name}", __name__)
     if name == "show_config":
         return importlib.import_module("._diagnosis", __name__).show_config
+    if name == "bfloat16":  # NumPy has none of its own; its home is imported when asked for
+        return importlib.import_module("ml_dtypes").bfloat16
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, "show_config"})
+    return sorted({*globals(), *_LAZY, "bfloat16", "show_config"})

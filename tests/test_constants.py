@@ -9,6 +9,7 @@ from tensorflowlite_bp.autograd.record import NONDIFF
 R = np.random.default_rng(0)
 X, Y = R.normal(size=(3, 4)), R.normal(size=(3, 4))
 X[0, 0], X[1, 1], Y[2, 2] = np.nan, np.inf, X[2, 2]
+INTS = np.array([0, 1, -3, 12, 255, -128])
 SORTED = np.array([0.0, 1.0, 1.0, 3.0])
 
 CALLS = {
@@ -19,6 +20,9 @@ CALLS = {
     ),
     **dict.fromkeys(("logical_not", "any", "all", "count_nonzero"), (X > 0,)),
     **dict.fromkeys(("argmax", "argmin", "argsort", "round"), (Y,)),
+    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), (INTS, INTS[::-1])),
+    **dict.fromkeys(("left_shift", "right_shift"), (INTS, np.arange(6) % 3)),
+    "invert": (INTS,),
     "floor_divide": (Y, np.abs(X[2]) + 1),
     "searchsorted": (SORTED, np.array([-1.0, 1.0, 2.0, 9.0])),
 }

@@ -87,6 +87,18 @@ def _shift(xp: Any, x: Array, axis: Axis, top: Array) -> Array:
     return x - xp.where(xp.isfinite(top), top, 0)  # a row of -inf, or with +inf, must not give inf - inf here
 
 
+def norm2(xp: Any, x: Array, axis: Axis, keepdims: bool) -> Array:
+    """The Euclidean length, scaled by the largest entry so that squares neither overflow nor vanish."""
+    size = xp.absolute(x)
+    if not size.size:
+        return xp.sqrt(xp.add.reduce(size, axis=axis, keepdims=keepdims))
+    top = xp.maximum.reduce(size, axis=axis, keepdims=True)
+    scale = xp.where((top > 0) & xp.isfinite(top), top, xp.asarray(1, size.dtype))
+    part = size / scale
+    out = xp.sqrt(xp.add.reduce(part * part, axis=axis, keepdims=True)) * scale
+    return out if keepdims else out.reshape(()) if axis is None else xp.squeeze(out, axis=axis)
+
+
 def logsumexp(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
     if count(x.shape, axis) == 0:
         shape = xp.sum(x, axis=axis, keepdims=keepdims).shape

@@ -16,7 +16,7 @@ from numpy import (
     expm1, eye, flip, floor, floor_divide, fmax, fmin, fmod, full, full_like, greater, greater_equal, hypot,
     imag, isfinite, isinf, isnan, less, less_equal, linspace, log, log1p, log2, log10, logaddexp, logaddexp2,
     logical_and, logical_not, logical_or, logical_xor, maximum, minimum, moveaxis, multiply, ndarray,
-    negative, not_equal, ones, ones_like, pad, positive, power, rad2deg, real, reciprocal, remainder, repeat,
+    negative, nextafter, not_equal, ones, ones_like, pad, positive, power, rad2deg, real, reciprocal, remainder, repeat,
     result_type, rint, roll, searchsorted, sign, signbit, sin, sinh, sqrt, square, squeeze, stack, subtract,
     swapaxes, take, take_along_axis, tan, tanh, tensordot, tile, tril, triu, trunc, where, zeros, zeros_like,
 )
@@ -100,6 +100,10 @@ def var(x: Array, *, axis: Axis = None, correction: float = 0, keepdims: bool = 
             _add_reduce(squares, axis=axis, keepdims=keepdims), np.asarray(divisor, squares.dtype)
         )
     return out.astype(x.dtype) if wide is not x else out
+
+
+def norm2(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return common.norm2(np, x, axis=axis, keepdims=keepdims)
 
 
 def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:

@@ -21,7 +21,7 @@ ELEMENTWISE = (
     "absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt ceil conjugate cos cosh "
     "deg2rad divide exp exp2 expm1 floor floor_divide fmod hypot log log10 log1p log2 logaddexp "
     "logaddexp2 maximum minimum multiply negative positive power rad2deg reciprocal remainder rint sign "
-    "sin sinh sqrt square subtract tan tanh trunc fmax fmin copysign"
+    "sin sinh sqrt square subtract tan tanh trunc fmax fmin copysign nextafter"
 ).split()
 PREDICATES = (
     "equal not_equal less less_equal greater greater_equal isfinite isinf isnan logical_and logical_or "
@@ -36,7 +36,7 @@ OTHER = (
 
 # The forward of the op of that name in ops/, with its parameters as keywords.
 OPS = (
-    "copy argsort_stable take_along einsum_labelled var logsumexp erf sigmoid softplus log_sigmoid"
+    "copy argsort_stable take_along einsum_labelled var norm2 logsumexp erf sigmoid softplus log_sigmoid"
 ).split()
 
 # Fused: a compiled kernel where one fits, else a composition. Arguments as in `numpy_backend`.

@@ -238,6 +238,11 @@ copysign = binary(
     saves=("x", "out"),
     doc="|x1| with the sign of x2.",
 )
+nextafter = binary(
+    "nextafter",
+    vjp=(lambda F, g, out, x, y: g, lambda F, g, out, x, y: F.zeros_like(g)),
+    doc="The number next to x1 in the direction of x2.",
+)
 
 
 @operation(
