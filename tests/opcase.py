@@ -26,6 +26,7 @@ class OpCase:
     order: int = 2
     call: Callable | None = None  # how to call it, when not f(*args, **kwargs)
     id: str = ""
+    half: bool = True  # False: 16-bit floats are refused, as NumPy refuses them
     narrow: str = ""  # the result's dtype for float32 and float16, where it is not theirs
 
     def __str__(self) -> str:

@@ -86,7 +86,7 @@ def _push_by_two_pulls(n: Any, ts: list[Any], record: bool) -> Any:
         )
         needs = tuple([t is not None for t in ts])
         some = next(t for t in ts if t is not None)
-        zero, leaves = outputs.zero_cotangents(n.shape, some if isinstance(some, Tensor) else wrap(some))
+        zero, leaves = outputs.zero_cotangents(n, some if isinstance(some, Tensor) else wrap(some))
         if n.op.reference is not None:
             inner = [isolate(a) if need else a for a, need in zip(args, needs, strict=True)]
             out = n.op.reference(*inner, **n.params)

@@ -62,19 +62,22 @@ def joint_jvp(rule: Callable) -> Callable:
     return jvp
 
 
-def zero_cotangents(shape: Any, like: Tensor) -> tuple[Any, list[Any]]:
-    """Zeros that record, for a node of this shape (for several results: a tuple of `Spec`s); and their
-    leaves.
+def zero_cotangents(node: Any, like: Tensor) -> tuple[Any, list[Any]]:
+    """Zeros that record, one per result of a node, and their leaves; on `like`'s device, and of its dtype where
+    the node does not know the result's.
     """
-    specs = shape if type(shape) is tuple and shape and type(shape[0]) is Spec else None
+    several = type(node.shape) is tuple and node.shape and type(node.shape[0]) is Spec
+    known = node.out is not None and not node.op.aux
+    specs = node.shape if several else [Spec(node.out) if known else None]
     zeros: list[Any] = []
-    for spec in specs or [Spec(like.data)]:
-        where, dtype = (spec.shape, spec.dtype) if specs else (shape, like.dtype)
-        z = graph.zeros(where, dtype, like=like)
+    for spec in specs:
+        shape, dtype = (node.shape, like.dtype) if spec is None else (spec.shape, spec.dtype)
+        z = graph.zeros(shape, dtype, like=like)
         if is_float(dtype):
-            z.node = Leaf(where, dtype)
+            z.node = Leaf(shape, dtype)
         zeros.append(z)
-    return (Parts(zeros) if specs else zeros[0]), [z.node for z in zeros if z.node is not None]
+    leaves = [z.node for z in zeros if z.node is not None]
+    return (Parts(zeros) if several else zeros[0]), leaves
 
 
 def per_result(zeros: Parts, moved: list[Any]) -> Parts:

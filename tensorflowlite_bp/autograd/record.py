@@ -6,6 +6,7 @@ else. No policy here: no hooks, no checks beyond dtype and device; TFLBP_DEBUG s
 """
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, NoReturn
 
 import numpy as np
@@ -15,7 +16,7 @@ from .._config import config
 from ..errors import DeviceError, DTypeError, ShapeError, message
 from .modes import recording
 from .node import Node, NodeN, next_seq
-from .op import Op, Spec, graph, is_float
+from .op import Op, Spec, graph, is_float, offer
 from .outputs import project
 from .tensor import Tensor, new, to_array, wrap
 
@@ -249,17 +250,17 @@ def nondiff(
         first = next((a for a in data if hasattr(a, "dtype")), None)
         lib = backend.current() if first is None else backend.by_type[type(first)]
         try:
-            out = function(lib, *data, **params) if function else getattr(lib, name)(*data, **params)
+            out = function(lib, *data, **params) if function else attrgetter(name)(lib)(*data, **params)
         except ValueError as error:
             if arrays < 2:
                 raise
             raise_shapes(name, data, error)
         return wrap(out if type(out) is lib.ndarray else lib.asarray(out))
 
-    call.__name__ = call.__qualname__ = name
+    call.__name__ = call.__qualname__ = name.rpartition(".")[2]
     call.__doc__ = doc
     call.nondiff = True  # type: ignore[attr-defined]
-    setattr(graph, name, call)
+    offer(name, call)
     NONDIFF[name] = call
     return call
 

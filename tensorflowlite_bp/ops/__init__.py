@@ -9,15 +9,19 @@ from . import (
     conv,
     creation,
     ctc,
+    decompositions,
     elementwise,
+    fft,
     indexing,
     linalg,
     losses,
     methods,
     nn,
+    norms,
     random,
     reductions,
     shape,
+    solve,
 )
 from .creation import *  # noqa: F403
 from .elementwise import *  # noqa: F403
