@@ -1,4 +1,4 @@
-"""Linear algebra against JAX and torch, numpy.linalg on Tensors, repeated values, singular matrices, errors."""
+"""Linear algebra against JAX and torch; numpy.linalg on Tensors; repeated values, singular matrices."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def definite(xp, x):
     return xp.matmul(x, xp.conj(xp.swapaxes(x, -1, -2))) + 2 * np.eye(x.shape[-1])
 
 
-# a function of matrices that no free sign or phase of a decomposition changes, written once for both libraries
+# functions of matrices that no free sign or phase of a decomposition changes, written once for both
 FUNCTIONS = {
     "solve": lambda xp, x: xp.linalg.solve(x, x[..., :2] + 1),
     "inv": lambda xp, x: xp.linalg.inv(x),

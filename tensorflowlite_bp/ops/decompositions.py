@@ -166,8 +166,8 @@ def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
     """(U, S, Vh) with x = U[..., :k] * S @ Vh[..., :k, :], S falling. compute_uv=False gives S alone.
 
     Vectors have a derivative as far as it does not depend on their free phase, and where singular values
-    differ. Raises GradientError where x records, is not square, and full_matrices is set: the vectors that fill
-    up U or Vh are not determined by x.
+    differ. Raises GradientError where x records, is not square, and full_matrices is set: the vectors that
+    fill up U or Vh are not determined by x.
     """
     x = floating(x)
     if not compute_uv:
@@ -261,8 +261,9 @@ def _complex(name: str, x: Any) -> tuple[Tensor, bool]:
 
 @helper(name="linalg.eig")
 def eig(x: Any, *, always_complex: bool = False) -> Any:
-    """(eigenvalues, eigenvectors as columns) of each matrix. For real matrices whose eigenvalues are all real the
-    result is real, as NumPy's, unless always_complex. The vectors have length 1 and a free phase.
+    """(eigenvalues, eigenvectors as columns) of each matrix; the vectors have length 1 and a free phase.
+
+    Where a real matrix has only real eigenvalues the result is real, as NumPy's, unless always_complex.
     """
     x, was_real = _complex("eig", x)
     w, v = eig_complex(x)
