@@ -18,10 +18,10 @@ from .elementwise import astype, real
 from .shape import concatenate
 from .solve import check_matrix, flip, floating, h, t
 
-EighResult = type(np.linalg.eigh(np.eye(1)))
-EigResult = type(np.linalg.eig(np.eye(1)))
-QRResult = type(np.linalg.qr(np.eye(1)))
-SVDResult = type(np.linalg.svd(np.eye(1)))
+EighResult: Any = type(np.linalg.eigh(np.eye(1)))
+EigResult: Any = type(np.linalg.eig(np.eye(1)))
+QRResult: Any = type(np.linalg.qr(np.eye(1)))
+SVDResult: Any = type(np.linalg.svd(np.eye(1)))
 
 
 def _eye(F: Any, n: int, dtype: Any) -> Any:
@@ -221,7 +221,7 @@ def eigh(x: Any, UPLO: str = "L") -> Arguments:
 
 
 @helper(name="linalg.eigvalsh")
-def eigvalsh(x: Any, UPLO: str = "L") -> Tensor:
+def eigvalsh(x: Any, UPLO: Any = "L") -> Tensor:
     """The eigenvalues of each Hermitian matrix, rising."""
     x = floating(x)
     check_matrix("eigvalsh", x)

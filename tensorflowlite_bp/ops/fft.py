@@ -158,11 +158,12 @@ def _axes(name: str, x: Tensor, s: Any, axes: Any) -> tuple[list[int | None], li
     axes = [int(a) for a in axes]
     if any(not -x.ndim <= a < x.ndim for a in axes):
         raise np.exceptions.AxisError(next(a for a in axes if not -x.ndim <= a < x.ndim), x.ndim)
-    lengths = [None] * len(axes) if s is None else [None if n is None or n == -1 else int(n) for n in s]
-    if len(lengths) != len(axes):
+    given = [None] * len(axes) if s is None else list(s)
+    if len(given) != len(axes):
         raise ShapeError(
-            message(name, "one length per axis was expected.", received=f"s={tuple(s)}, axes={tuple(axes)}")
+            message(name, "one length per axis was expected.", received=f"s={given}, axes={tuple(axes)}")
         )
+    lengths: list[int | None] = [None if n is None or n == -1 else int(n) for n in given]
     return lengths, axes
 
 

@@ -240,7 +240,7 @@ def write_out(name: str, out: Any, result: Any) -> Any:
             return tuple(
                 [r if o is None else write_out(name, o, r) for o, r in zip(out, result, strict=True)]
             )
-        (out,) = out
+        out = out[0]
     target = out
     if isinstance(target, Tensor):
         write_all(target, result)

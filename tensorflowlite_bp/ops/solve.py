@@ -154,7 +154,7 @@ def slogdet(x: Any) -> Arguments:
     return (x,), {}
 
 
-SlogdetResult = type(np.linalg.slogdet(np.eye(1)))
+SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
 
 
 # ------------------------------------------------------------------ pseudo-inverse, least squares
