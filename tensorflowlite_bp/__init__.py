@@ -27,12 +27,13 @@ from .ops import random
 # fmt: off
 # isort: off
 from numpy import (
-    bool, complex64, complex128, e, float16, float32, float64, inf, int8, int16, int32, int64, nan, newaxis, pi,
-    uint8, uint16, uint32, uint64,
+    bool, complex64, complex128, e, float16, float32, float64, inf, int8, int16, int32, int64, nan, newaxis,
+    pi, uint8, uint16, uint32, uint64,
 )
 
 from ._array_api import (
-    __array_api_version__, __array_namespace_info__, astype, can_cast, finfo, iinfo, isdtype, result_type,
+    __array_api_version__, __array_namespace_info__, astype, can_cast, cumulative_prod, cumulative_sum, diff,
+    finfo, iinfo, isdtype, result_type,
 )
 from .ops.bits import (
     bitwise_and, bitwise_invert, bitwise_left_shift, bitwise_or, bitwise_right_shift, bitwise_xor, invert,

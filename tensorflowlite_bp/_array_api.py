@@ -1,5 +1,5 @@
-"""What the array API standard (2024.12) asks of a namespace besides its operations: questions about it, dtypes,
-devices; and those of its functions that are spelled differently from NumPy's.
+"""What the array API standard (2024.12) asks of a namespace besides its operations: questions about it,
+dtypes, devices; and those of its functions that differ from NumPy's.
 """
 
 import importlib
@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from . import backend
-from .autograd.op import is_float
+from .autograd.op import graph, helper, is_float
 from .autograd.record import lift
-from .autograd.tensor import Tensor
-from .errors import message
-from .ops import elementwise
+from .autograd.tensor import Tensor, wrap
+from .errors import ShapeError, message
+from .ops import elementwise, shape
 from .ops.transfer import to_device
 
 __array_api_version__ = "2024.12"
@@ -182,6 +182,65 @@ def astype(x: Any, dtype: Any, *, copy: bool = True, device: str | None = None) 
     return x if device is None else to_device(x, device)
 
 
+# ------------------------------------------------------------------ running sums, differences
+def cumulative_sum(
+    x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Tensor:
+    """The running sum along an axis, which only a 1-D array may leave out; include_initial: from 0 on.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.cumulative_sum(bp.asarray([1, 2, 3]), include_initial=True)
+    Tensor([0, 1, 3, 6])
+    """
+    return _cumulative("cumulative_sum", graph.cumsum, 0, x, axis, dtype, include_initial)
+
+
+def cumulative_prod(
+    x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Tensor:
+    """The running product along an axis, which only a 1-D array may leave out; include_initial: from 1 on."""
+    return _cumulative("cumulative_prod", graph.cumprod, 1, x, axis, dtype, include_initial)
+
+
+def _cumulative(
+    name: str, running: Any, first: int, x: Any, axis: int | None, dtype: Any, include_initial: bool
+) -> Tensor:
+    x = lift(x)
+    if x.ndim != 1 and (axis is None or x.ndim == 0):
+        raise ShapeError(
+            message(name, "an axis is needed for arrays that are not 1-D.", received=f"shape {x.shape}")
+        )
+    axis = 0 if axis is None else axis
+    out = running(x if dtype is None else astype(x, dtype, copy=False), axis)
+    if dtype is not None and out.dtype != dtype:  # narrow integers come back wide
+        out = astype(out, dtype)
+    if not include_initial:
+        return out
+    edge = list(x.shape)
+    edge[axis] = 1
+    lead = wrap(backend.of(x.data).full(tuple(edge), first, out.dtype))
+    return shape.concatenate([lead, out], axis)
+
+
+@helper
+def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Tensor:
+    """The differences of neighbours along an axis, n times over; of bools, whether they differ.
+
+    prepend, append: put to x's ends before.
+    """
+    parts = [p for p in (prepend, x, append) if p is not None]
+    x = lift(x) if len(parts) == 1 else shape.concatenate(parts, axis)
+    if n < 0 or not x.ndim:
+        raise ValueError(
+            message("diff", "an axis and n >= 0 were expected.", received=f"shape {x.shape}, n={n}")
+        )
+    lead = (slice(None),) * (axis % x.ndim)
+    step = elementwise.subtract if x.dtype.kind != "b" else elementwise.not_equal
+    for _ in range(n):
+        x = step(x[(*lead, slice(1, None))], x[(*lead, slice(None, -1))])
+    return x
+
+
 # ------------------------------------------------------------------ methods
 def _array_namespace(self: Tensor, /, *, api_version: str | None = None) -> Any:
     """The namespace of the array API standard: this package. Raises ValueError for another version."""
@@ -193,7 +252,7 @@ def _array_namespace(self: Tensor, /, *, api_version: str | None = None) -> Any:
                 received=repr(api_version),
             )
         )
-    return sys.modules[__package__]
+    return sys.modules[str(__package__)]
 
 
 def _to_device(self: Tensor, device: str, /, *, stream: Any = None) -> Tensor:

@@ -5,6 +5,7 @@ forward, and 350 backward, than going through tuples (benchmarks/op_overhead.py)
 else. No policy here: no hooks, no checks beyond dtype and device; TFLBP_DEBUG swaps in checked versions.
 """
 
+import inspect
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, NoReturn
@@ -260,6 +261,9 @@ def nondiff(
     call.__name__ = call.__qualname__ = name.rpartition(".")[2]
     call.__doc__ = doc
     call.nondiff = True  # type: ignore[attr-defined]
+    if function is not None:  # what editors show, without the backend
+        given = inspect.signature(function)
+        call.__signature__ = given.replace(parameters=list(given.parameters.values())[1:])  # type: ignore[attr-defined]
     offer(name, call)
     NONDIFF[name] = call
     return call

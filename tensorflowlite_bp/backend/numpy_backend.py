@@ -16,9 +16,10 @@ from numpy import (
     expm1, eye, flip, floor, floor_divide, fmax, fmin, fmod, full, full_like, greater, greater_equal, hypot,
     imag, isfinite, isinf, isnan, less, less_equal, linspace, log, log1p, log2, log10, logaddexp, logaddexp2,
     logical_and, logical_not, logical_or, logical_xor, maximum, minimum, moveaxis, multiply, ndarray,
-    negative, nextafter, not_equal, ones, ones_like, pad, positive, power, rad2deg, real, reciprocal, remainder, repeat,
-    result_type, rint, roll, searchsorted, sign, signbit, sin, sinh, sqrt, square, squeeze, stack, subtract,
-    swapaxes, take, take_along_axis, tan, tanh, tensordot, tile, tril, triu, trunc, where, zeros, zeros_like,
+    negative, nextafter, not_equal, ones, ones_like, pad, positive, power, rad2deg, real, reciprocal,
+    remainder, repeat, result_type, rint, roll, searchsorted, sign, signbit, sin, sinh, sqrt, square,
+    squeeze, stack, subtract, swapaxes, take, take_along_axis, tan, tanh, tensordot, tile, tril, triu,
+    trunc, where, zeros, zeros_like,
 )
 # isort: on
 # fmt: on
@@ -47,10 +48,10 @@ def device(x: Array) -> str:
 
 
 # ------------------------------------------------------------------ reductions
-def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+def sum(x: Array, *, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Array:
     if x.dtype.itemsize == 2 and x.dtype.kind in "fV":
         return _add_reduce(x, axis=axis, keepdims=keepdims, dtype=np.float32).astype(x.dtype)
-    return _add_reduce(x, axis=axis, keepdims=keepdims)
+    return _add_reduce(x, axis=axis, keepdims=keepdims, dtype=dtype)
 
 
 def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -66,8 +67,8 @@ def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     return total / np.asarray(count, total.dtype)
 
 
-def prod(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    return np.multiply.reduce(x, axis=axis, keepdims=keepdims)
+def prod(x: Array, *, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Array:
+    return np.multiply.reduce(x, axis=axis, keepdims=keepdims, dtype=dtype)
 
 
 def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:

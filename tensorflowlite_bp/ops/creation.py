@@ -40,7 +40,11 @@ def asarray(
         if dtype is not None and data.dtype != dtype:
             if copy is False:
                 raise ValueError("[asarray] copy=False was asked for, but the dtype differs.")
-            return astype(data, dtype)
+            data, copy = astype(data, dtype), None
+        if device is not None and to(data, device) is not data:
+            if copy is False:
+                raise ValueError("[asarray] copy=False was asked for, but the device differs.")
+            return to(data, device)
         return copied(data) if copy else data
     out = tensor(data, dtype=dtype, device=device)
     shares = out.data is data
@@ -88,41 +92,49 @@ def arange(
 
 
 def linspace(
-    start: Any, stop: Any, num: int = 50, *, dtype: DTypeLike = None, endpoint: bool = True
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    *,
+    dtype: DTypeLike = None,
+    device: str | None = None,
+    endpoint: bool = True,
 ) -> Tensor:
     """`num` evenly spaced values."""
-    return wrap(backend.current().linspace(start, stop, num, dtype=dtype, endpoint=endpoint))
+    return _placed(wrap(backend.current().linspace(start, stop, num, dtype=dtype, endpoint=endpoint)), device)
 
 
-def eye(n: int, m: int | None = None, *, k: int = 0, dtype: DTypeLike = None) -> Tensor:
+def eye(
+    n: int, m: int | None = None, *, k: int = 0, dtype: DTypeLike = None, device: str | None = None
+) -> Tensor:
     """Ones on a diagonal."""
-    return wrap(backend.current().eye(n, m, k=k, dtype=dtype or "float64"))
+    return _placed(wrap(backend.current().eye(n, m, k=k, dtype=dtype or "float64")), device)
 
 
 @helper
-def zeros_like(x: Any, dtype: DTypeLike = None) -> Tensor:
+def zeros_like(x: Any, dtype: DTypeLike = None, *, device: str | None = None) -> Tensor:
     """Zeros of x's shape, dtype and device."""
     raw = lift(x).data
-    return wrap(backend.of(raw).zeros_like(raw, dtype=dtype))
+    return _placed(wrap(backend.of(raw).zeros_like(raw, dtype=dtype)), device)
 
 
 @helper
-def ones_like(x: Any, dtype: DTypeLike = None) -> Tensor:
+def ones_like(x: Any, dtype: DTypeLike = None, *, device: str | None = None) -> Tensor:
     """Ones of x's shape, dtype and device."""
     raw = lift(x).data
-    return wrap(backend.of(raw).ones_like(raw, dtype=dtype))
+    return _placed(wrap(backend.of(raw).ones_like(raw, dtype=dtype)), device)
 
 
-def empty_like(x: Any, dtype: DTypeLike = None) -> Tensor:
+def empty_like(x: Any, dtype: DTypeLike = None, *, device: str | None = None) -> Tensor:
     """Unfilled memory of x's shape, dtype and device."""
     raw = lift(x).data
-    return wrap(backend.of(raw).empty_like(raw, dtype=dtype))
+    return _placed(wrap(backend.of(raw).empty_like(raw, dtype=dtype)), device)
 
 
-def full_like(x: Any, fill_value: Any, dtype: DTypeLike = None) -> Tensor:
+def full_like(x: Any, fill_value: Any, dtype: DTypeLike = None, *, device: str | None = None) -> Tensor:
     """One value in x's shape, dtype and device."""
     raw = lift(x).data
-    return wrap(backend.of(raw).full_like(raw, fill_value, dtype=dtype))
+    return _placed(wrap(backend.of(raw).full_like(raw, fill_value, dtype=dtype)), device)
 
 
 def meshgrid(*xs: Any, indexing: str = "xy") -> list[Tensor]:

@@ -85,8 +85,26 @@ cbrt = unary("cbrt", vjp=lambda F, g, out, x: g / (3 * out * out), saves=("out",
 # ------------------------------------------------------------------ exponentials, logarithms
 exp = unary("exp", vjp=lambda F, g, out, x: g * out, saves=("out",), doc="e ** x.")
 exp2 = unary("exp2", vjp=lambda F, g, out, x: g * out * LN2, saves=("out",), doc="2 ** x.")
+
+
+def _expm1(B: Any) -> Callable:
+    def forward(x: Any) -> Any:
+        if x.dtype.kind != "c":
+            return B.expm1(x)
+        finite = B.isfinite(x)  # at infinities NumPy's gives NaN, exp what C and the array API ask for
+        out = B.asarray(B.where(finite, B.expm1(B.where(finite, x, 0)), B.exp(x) - 1))
+        out.real += 0.0  # -0 + 0j gives 0 + 0j
+        return out
+
+    return forward
+
+
 expm1 = unary(
-    "expm1", vjp=lambda F, g, out, x: g * (out + 1), saves=("out",), doc="exp(x) - 1, accurate near 0."
+    "expm1",
+    vjp=lambda F, g, out, x: g * (out + 1),
+    saves=("out",),
+    forward=_expm1,
+    doc="exp(x) - 1, accurate near 0.",
 )
 log = unary(
     "log", vjp=lambda F, g, out, x: g / x, saves=("x",), domain=(0, inf), doc="The natural logarithm."

@@ -172,9 +172,11 @@ def sort(x: Any, axis: int | None = -1, *, descending: bool = False, stable: boo
 
 searchsorted = nondiff(
     "searchsorted",
-    lambda B, x, v, side="left": B.searchsorted(x, v, side=side),
+    lambda B, x, v, side="left", sorter=None: B.searchsorted(
+        x, v, side=side, sorter=None if sorter is None else constant("searchsorted", sorter)
+    ),
     arrays=2,
-    doc="Where v would go in sorted x.",
+    doc="Where v would go in sorted x; sorter: the indices that sort x, where it is not.",
 )
 
 

@@ -9,6 +9,7 @@ from ..autograd.tensor import Tensor
 from ..errors import ShapeError, message
 from .elementwise import conjugate
 from .indexing import diagonal
+from .shape import moveaxis
 
 # ------------------------------------------------------------------ matmul
 
@@ -134,9 +135,12 @@ def vdot(x1: Any, x2: Any) -> Tensor:
 
 @helper
 def vecdot(x1: Any, x2: Any, axis: int = -1) -> Tensor:
-    """The sum of conj(x1) * x2 along an axis."""
+    """The sum of conj(x1) * x2 along an axis, which has one length in both; the others broadcast."""
     x1, x2 = pair(x1, x2)
-    return ((conjugate(x1) if x1.dtype.kind == "c" else x1) * x2).sum(axis)
+    x1 = moveaxis(conjugate(x1) if x1.dtype.kind == "c" else x1, axis, -1)
+    x2 = moveaxis(x2, axis, -1)
+    out = matmul(x1.reshape((*x1.shape[:-1], 1, x1.shape[-1])), x2.reshape((*x2.shape, 1)))
+    return out.reshape(out.shape[:-2])
 
 
 # ------------------------------------------------------------------ einsum

@@ -6,12 +6,12 @@ from typing import Any
 
 from .._typing import Axis, Shape
 from ..autograd.declare import Arguments, operation
-from ..autograd.op import helper
+from ..autograd.op import helper, is_float
 from ..autograd.record import lift, nondiff
 from ..autograd.tensor import Tensor
 from ..backend import common
 from . import shape as s
-from .elementwise import sqrt
+from .elementwise import astype, sqrt
 
 
 def kept(shape: Shape, axis: Axis) -> Shape:
@@ -35,11 +35,24 @@ def _spread(F: Any, g: Any, x: Any, axis: Axis) -> Any:
 
 # ------------------------------------------------------------------ sums
 @operation(
-    vjp=(lambda F, g, out, x, *, axis, keepdims: _spread(F, g, x, axis),), saves=("x.shape",), linear="joint"
+    vjp=(lambda F, g, out, x, *, axis, keepdims, dtype=None: _spread(F, g, x, axis),),
+    saves=("x.shape",),
+    linear="joint",
 )
-def sum(x: Any, axis: Any = None, *, keepdims: bool = False) -> Arguments:
-    """The sum over `axis`. 16-bit floats accumulate in float32."""
-    return (x,), {"axis": _axis(axis), "keepdims": keepdims}
+def sum(x: Any, axis: Any = None, *, dtype: Any = None, keepdims: bool = False) -> Arguments:
+    """The sum over `axis`. 16-bit floats accumulate in float32, narrow integers in 64 bits. dtype: convert
+    to it first.
+    """
+    if dtype is None:
+        return (x,), {"axis": _axis(axis), "keepdims": keepdims}
+    return _converted(x, axis, dtype, keepdims)
+
+
+def _converted(x: Any, axis: Any, dtype: Any, keepdims: bool) -> Arguments:
+    """Integers are added up in the dtype asked for, which NumPy would widen; floats have it already."""
+    x = astype(x, dtype)
+    params = {"axis": _axis(axis), "keepdims": keepdims}
+    return (x,), params if is_float(x.dtype) else {**params, "dtype": x.dtype}
 
 
 @operation(
@@ -189,9 +202,13 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 @operation(vjp_all=_prod_back, reference=_prod_reference, saves=("x", "out"))
-def prod(x: Any, axis: Any = None, *, keepdims: bool = False) -> Arguments:
-    """The product over `axis`; right gradients with zeros among the factors too."""
-    return (x,), {"axis": _axis(axis), "keepdims": keepdims}
+def prod(x: Any, axis: Any = None, *, dtype: Any = None, keepdims: bool = False) -> Arguments:
+    """The product over `axis`; right gradients with zeros among the factors too. dtype: convert to it
+    first.
+    """
+    if dtype is None:
+        return (x,), {"axis": _axis(axis), "keepdims": keepdims}
+    return _converted(x, axis, dtype, keepdims)
 
 
 # ------------------------------------------------------------------ running
@@ -212,11 +229,31 @@ def cumsum(x: Any, axis: int | None = None) -> Tensor:
 
 
 # ------------------------------------------------------------------ without a derivative
-argmax = nondiff("argmax", doc="The index of the first largest element.")
-argmin = nondiff("argmin", doc="The index of the first smallest element.")
-any = nondiff("any", doc="Whether any element is true.")
-all = nondiff("all", doc="Whether all elements are true.")
-count_nonzero = nondiff("count_nonzero", doc="How many elements are not zero.")
+argmax = nondiff(
+    "argmax",
+    lambda B, x, axis=None, *, keepdims=False: B.argmax(x, axis=axis, keepdims=keepdims),
+    doc="The index of the first largest element.",
+)
+argmin = nondiff(
+    "argmin",
+    lambda B, x, axis=None, *, keepdims=False: B.argmin(x, axis=axis, keepdims=keepdims),
+    doc="The index of the first smallest element.",
+)
+any = nondiff(
+    "any",
+    lambda B, x, axis=None, *, keepdims=False: B.any(x, axis=axis, keepdims=keepdims),
+    doc="Whether any element is true.",
+)
+all = nondiff(
+    "all",
+    lambda B, x, axis=None, *, keepdims=False: B.all(x, axis=axis, keepdims=keepdims),
+    doc="Whether all elements are true.",
+)
+count_nonzero = nondiff(
+    "count_nonzero",
+    lambda B, x, axis=None, *, keepdims=False: B.count_nonzero(x, axis=axis, keepdims=keepdims),
+    doc="How many elements are not zero.",
+)
 
 amax = max
 amin = min

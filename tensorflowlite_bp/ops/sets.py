@@ -1,4 +1,4 @@
-"""The distinct elements of an array, by sorting. Every NaN is distinct from every other, as in the standard."""
+"""The distinct elements of an array, by sorting. Every NaN is distinct from every other."""
 
 from typing import Any, NamedTuple
 
