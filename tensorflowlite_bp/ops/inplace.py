@@ -235,13 +235,9 @@ def _raise_shape(target: Tensor, value: Tensor) -> None:
 
 def write_out(name: str, out: Any, result: Any) -> Any:
     """A result put where `out=` says: an array or Tensor, or a tuple of them for several results."""
-    if isinstance(out, tuple):
-        if len(out) > 1:
-            return tuple(
-                [r if o is None else write_out(name, o, r) for o, r in zip(out, result, strict=True)]
-            )
-        out = out[0]
-    target = out
+    if isinstance(out, tuple) and len(out) > 1:
+        return tuple([r if o is None else write_out(name, o, r) for o, r in zip(out, result, strict=True)])
+    target: Any = next(iter(out)) if isinstance(out, tuple) else out
     if isinstance(target, Tensor):
         write_all(target, result)
         return target
