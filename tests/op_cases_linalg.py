@@ -186,6 +186,7 @@ CASES = [
         lambda r: [r.normal(size=(3, 3)) + np.diag([1.0, 5, 9])],
         call=lambda f, x: size(f(x.astype(np.result_type(x.dtype, np.complex64)))[0]),
         complex=True,
+        narrow="float32",
     ),
     OpCase(
         "linalg.eigvals",

@@ -63,8 +63,8 @@ def joint_jvp(rule: Callable) -> Callable:
 
 
 def zero_cotangents(node: Any, like: Tensor) -> tuple[Any, list[Any]]:
-    """Zeros that record, one per result of a node, and their leaves; on `like`'s device, and of its dtype where
-    the node does not know the result's.
+    """Zeros that record, one per result of a node, and their leaves; on `like`'s device, and of its dtype
+    where the node does not know the result's.
     """
     several = type(node.shape) is tuple and node.shape and type(node.shape[0]) is Spec
     known = node.out is not None and not node.op.aux

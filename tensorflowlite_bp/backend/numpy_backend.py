@@ -10,8 +10,8 @@ import numpy as np
 # fmt: off
 # isort: off
 from numpy import (
-    absolute, add, all, any, arange, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, argmax,
-    argmin, argsort, asarray, cbrt, ceil, clip, concatenate, conjugate, copysign, copyto, cos, cosh,
+    absolute, add, all, any, arange, array, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh,
+    argmax, argmin, argsort, asarray, cbrt, ceil, clip, concatenate, conjugate, copysign, copyto, cos, cosh,
     count_nonzero, cumprod, cumsum, deg2rad, divide, dot, empty, empty_like, equal, exp, exp2, expand_dims,
     expm1, eye, flip, floor, floor_divide, fmax, fmin, fmod, full, full_like, greater, greater_equal, hypot,
     imag, isfinite, isinf, isnan, less, less_equal, linspace, log, log1p, log2, log10, logaddexp, logaddexp2,

@@ -28,9 +28,9 @@ PREDICATES = (
     "logical_not logical_xor signbit"
 ).split()
 OTHER = (
-    "asarray arange zeros ones full empty eye zeros_like ones_like full_like empty_like where concatenate "
-    "stack broadcast_to reshape transpose swapaxes moveaxis expand_dims squeeze flip roll tile repeat pad "
-    "take take_along_axis argsort argmax argmin matmul dot tensordot cumsum any all tril triu clip real "
+    "array asarray arange zeros ones full empty eye zeros_like ones_like full_like empty_like where "
+    "concatenate stack broadcast_to reshape transpose swapaxes moveaxis expand_dims squeeze flip roll tile "
+    "repeat pad take take_along_axis argsort argmax argmin matmul dot tensordot cumsum any all tril triu clip real "
     "imag result_type copyto cumprod searchsorted linspace count_nonzero"
 ).split()
 

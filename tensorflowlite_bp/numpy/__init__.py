@@ -1,6 +1,47 @@
-"""A mirror of the NumPy namespace whose functions differentiate: swap the import, keep the code."""
+"""A mirror of the NumPy namespace whose functions differentiate: swap the import, keep the code.
+
+>>> import tensorflowlite_bp as bp, tensorflowlite_bp.numpy as np
+>>> bp.grad(lambda x: np.sum(np.array([x ** 2, np.sin(x)])))(0.0)
+np.float64(1.0)
+
+NumPy hands a call that sees a Tensor to us by itself, so most names here simply are NumPy's: raw arrays in,
+raw arrays out, at no cost. Defined here is what NumPy does not hand over: what makes arrays from nested
+lists, and what makes new arrays, which live on the current backend.
+"""
+
+from typing import Any
+
+import numpy as _np
 
 from . import _fft, _linalg
+from ._creation import (
+    arange,
+    array,
+    asanyarray,
+    asarray,
+    ascontiguousarray,
+    asfortranarray,
+    empty,
+    eye,
+    full,
+    identity,
+    ones,
+    zeros,
+)
+from ._refused import REFUSED, refuse
 from ._table import TABLE
 
-__all__ = ["TABLE"]
+__all__ = [name for name in _np.__all__ if name not in REFUSED]
+
+
+def __getattr__(name: str) -> Any:
+    if name in REFUSED:
+        return refuse(name)
+    try:
+        return getattr(_np, name)
+    except AttributeError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *REFUSED})

@@ -4,12 +4,12 @@ The matrix of the complex transform is symmetric, so that it is its own transpos
 rules. The real transforms drop, or restore, the half of the spectrum that is the other's conjugate.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from .. import backend
 from ..autograd.declare import Arguments, operation
 from ..autograd.op import helper
 from ..autograd.record import lift
@@ -23,7 +23,9 @@ _SWAPPED = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 
 # ------------------------------------------------------------------ one axis
 def _complex_dtype(dtype: Any) -> Any:
-    return np.dtype("complex64" if dtype.itemsize <= 4 and dtype.kind in "fV" else "complex128")
+    if dtype.kind in "fV" and dtype.itemsize <= 4:
+        return np.dtype("complex64")
+    return np.result_type(dtype, "complex128")
 
 
 def _spectrum(x: Any) -> Tensor:
@@ -97,11 +99,7 @@ ifft.__doc__ = "The inverse of `fft`."
 
 
 def _rfft_back(F: Any, g: Any, out: Any, x: Any, *, axis: int, norm: str) -> Any:
-    n = x.shape[axis]
-    rest = list(g.shape)
-    rest[axis] = n - g.shape[axis]
-    whole = F.concatenate([g, F.zeros(tuple(rest), g.dtype)], axis=axis)
-    return F.real(F.fft.fft(whole, axis=axis, norm=norm))
+    return F.real(F.fft.fft(g, n=x.shape[axis], axis=axis, norm=norm))  # what was dropped counts as 0
 
 
 @operation(vjp=(_rfft_back,), saves=("x.shape",), linear="joint", name="fft.rfft")
@@ -120,11 +118,8 @@ def _irfft_back(F: Any, g: Any, out: Any, x: Any, *, n: int, axis: int, norm: st
         twice[-1] = 1
     shape = [1] * len(g.shape)
     shape[axis] = -1
-    return half * _on(F, twice.reshape(shape), g)
-
-
-def _on(F: Any, values: np.ndarray, like: Any) -> Any:
-    return F.asarray(values, like.dtype) if hasattr(F, "asarray") else lift(values)
+    lib = backend.of(g.data if isinstance(g, Tensor) else g)
+    return half * lib.asarray(twice.reshape(shape))
 
 
 @operation(vjp=(_irfft_back,), linear="joint", name="fft.irfft")
@@ -159,6 +154,8 @@ def _axes(name: str, x: Tensor, s: Any, axes: Any) -> tuple[list[int | None], li
     if any(not -x.ndim <= a < x.ndim for a in axes):
         raise np.exceptions.AxisError(next(a for a in axes if not -x.ndim <= a < x.ndim), x.ndim)
     given = [None] * len(axes) if s is None else list(s)
+    if not axes and "rfft" in name:
+        raise ShapeError(message(name, "an axis was expected.", received=f"shape {x.shape}, axes ()"))
     if len(given) != len(axes):
         raise ShapeError(
             message(name, "one length per axis was expected.", received=f"s={given}, axes={tuple(axes)}")
@@ -245,14 +242,3 @@ def fftshift(x: Any, axes: int | Sequence[int] | None = None) -> Tensor:
 def ifftshift(x: Any, axes: int | Sequence[int] | None = None) -> Tensor:
     """The inverse of `fftshift`."""
     return _shifted(x, axes, lambda n: -(n // 2))
-
-
-NAMES = (
-    "fft ifft fft2 ifft2 fftn ifftn rfft irfft rfft2 irfft2 rfftn irfftn hfft ihfft fftshift ifftshift"
-).split()
-
-
-@functools.cache
-def functions() -> dict[str, Callable]:
-    """The transforms by name, for the namespaces that offer them."""
-    return {name: globals()[name] for name in NAMES}

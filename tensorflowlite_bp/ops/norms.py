@@ -109,7 +109,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> T
 
 @helper(name="linalg.cond")
 def cond(x: Any, p: Any = None) -> Tensor:
-    """The condition number of each matrix: the norm times that of the inverse; None and 2 by singular values."""
+    """The condition number of each matrix: its norm times its inverse's; None and 2 by singular values."""
     x = floating(x)
     check_matrix("cond", x, square=p not in (None, 2, -2))
     if p in (None, 2, -2):

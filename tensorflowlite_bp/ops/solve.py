@@ -37,7 +37,7 @@ def h(F: Any, x: Any) -> Any:
 
 
 def floating(x: Any) -> Tensor:
-    """Integers become float64, as NumPy's linear algebra has them; 16-bit floats stay, for what takes them."""
+    """Integers become float64, as in NumPy's linear algebra; 16-bit floats stay, for what takes them."""
     x = lift(x)
     return x if x.dtype.kind in "fc" else astype(x, "float64")
 

@@ -1,0 +1,63 @@
+"""bp.numpy: every name of NumPy's is there, raw arrays stay raw, Tensors are recorded."""
+
+import numpy as real
+import pytest
+
+import tensorflowlite_bp as bp
+import tensorflowlite_bp.numpy as np
+from tensorflowlite_bp.numpy._refused import REFUSED
+
+
+def test_every_public_name_is_there():
+    for name in real.__all__:
+        assert hasattr(np, name), name
+    for module in ("linalg", "fft"):
+        assert getattr(np, module) is getattr(real, module)
+    assert set(real.__all__) <= set(dir(np))
+    with pytest.raises(AttributeError, match="no attribute 'cosinus'"):
+        _ = np.cosinus
+
+
+def test_raw_arrays_stay_raw():
+    assert np.sum is real.sum
+    assert np.exp is real.exp
+    for made in (np.zeros((2, 3)), np.ones(2), np.full(2, 3.0), np.arange(3), np.eye(2), np.identity(2)):
+        assert type(made) is real.ndarray
+    assert type(np.array([1.0, 2.0])) is real.ndarray
+    assert type(np.asarray([[1]])) is real.ndarray
+    assert np.empty(3, "float32").dtype == "float32"
+    x = real.ones(3)
+    assert np.asarray(x) is x
+    assert np.array(x) is not x
+
+
+def test_arrays_of_tensors_are_recorded():
+    x, y = (bp.tensor(v, requires_grad=True) for v in (2.0, 3.0))
+    out = np.array([[x, y], [x * y, 1.0]])
+    assert out.shape == (2, 2)
+    (out * real.array([[1.0, 10], [100, 1000]])).sum().backward()
+    assert (x.grad.item(), y.grad.item()) == (301.0, 210.0)
+    assert np.array([x, 1], dtype="float32").dtype == "float32"
+    assert np.array(x, ndmin=2).shape == (1, 1)
+    assert np.asarray(x) is x
+    assert np.array(x) is not x
+    assert np.ascontiguousarray(x).shape == (1,)
+    assert np.full((2,), x).requires_grad
+
+
+def test_the_gradient_of_numpy_code():
+    def tanh(x):
+        y = np.exp(-2.0 * x)
+        return (1.0 - y) / (1.0 + y)
+
+    grad_tanh = bp.grad(tanh)
+    assert grad_tanh(1.0) == pytest.approx(0.41997434161402614, abs=1e-15)
+    assert bp.grad(bp.grad(tanh))(1.0) == pytest.approx(-0.6397000084492246, rel=1e-12)
+    x = real.linspace(-7, 7, 20)
+    real.testing.assert_allclose(bp.elementwise_grad(tanh)(x), 1 / real.cosh(x) ** 2, rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_what_makes_no_sense_says_so(name):
+    with pytest.raises(TypeError, match=rf"bp\.numpy\.{name}\].*"):
+        getattr(np, name)("file")
