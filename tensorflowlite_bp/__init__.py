@@ -59,6 +59,7 @@ from .ops.elementwise import (
 from .ops.indexing import (
     argsort, diagonal, nonzero, searchsorted, sort, take, take_along_axis, trace,
 )
+from .ops.interchange import from_dlpack
 from .ops.linalg import dot, einsum, inner, matmul, outer, tensordot, vdot, vecdot
 from .ops.reductions import (
     all, amax, amin, any, argmax, argmin, count_nonzero, cumsum, logsumexp, max, mean, min, prod, std, sum,

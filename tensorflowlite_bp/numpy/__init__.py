@@ -23,6 +23,7 @@ from ._creation import (
     asfortranarray,
     empty,
     eye,
+    from_dlpack,
     full,
     identity,
     ones,

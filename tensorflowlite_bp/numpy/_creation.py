@@ -5,6 +5,7 @@ from typing import Any
 from .. import backend
 from ..autograd.record import lift
 from ..autograd.tensor import Tensor
+from ..ops import interchange
 from ..ops.elementwise import astype, copy
 from ..ops.shape import reshape, stack
 from ._table import has_tensor
@@ -60,6 +61,12 @@ def ascontiguousarray(a: Any, dtype: Any = None) -> Any:
 def asfortranarray(a: Any, dtype: Any = None) -> Any:
     """numpy.asfortranarray. The memory of a Tensor stays as it is: its order shows nowhere in the values."""
     return _laid_out(a, dtype, "F")
+
+
+def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Any:
+    """numpy.from_dlpack, for the arrays of every library: a raw array on x's device, of a Tensor a Tensor."""
+    out = interchange.from_dlpack(x, device=device, copy=copy)
+    return out if isinstance(x, Tensor) else out.data
 
 
 def _laid_out(a: Any, dtype: Any, order: str) -> Any:

@@ -18,7 +18,7 @@ from ..autograd.modes import recording
 from ..autograd.node import Leaf, NodeN
 from ..autograd.op import is_float
 from ..autograd.record import lift
-from ..autograd.tensor import Tensor, new, to_array, unshared
+from ..autograd.tensor import Tensor, new, to_array, unshared, wrap
 from ..backend import common
 from ..errors import DTypeError, GradientError, ShapeError, message
 from . import elementwise as e
@@ -177,14 +177,17 @@ def _check_kinds(target: Tensor, value: Tensor) -> None:
         )
 
 
-def operator(function: Callable, ufunc: str) -> Callable:
-    """`x += v` and its like, from the op and NumPy's function for raw memory."""
+def operator(function: Callable, ufunc: str | None) -> Callable:
+    """`x += v` and its like, from the op and NumPy's function for raw memory (None: the op does more)."""
 
     def method(self: Tensor, other: Any) -> Tensor:
         other = lift(other, self)
 
         def raw_write(data: Any) -> None:
-            getattr(np, ufunc)(data, other.data, out=data, casting="same_kind")
+            if ufunc is None:
+                np.copyto(data, function(wrap(data), other).data, casting="same_kind")
+            else:
+                getattr(np, ufunc)(data, other.data, out=data, casting="same_kind")
 
         write(self, raw_write, lambda: function(self, other), other.node is not None)
         return self
