@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as _np
 
-from . import _fft, _linalg
+from . import _fft, _indexing, _linalg, _questions, _shape
 from ._creation import (
     arange,
     array,
