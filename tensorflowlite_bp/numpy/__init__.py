@@ -13,7 +13,18 @@ from typing import Any
 
 import numpy as _np
 
-from . import _fft, _indexing, _linalg, _questions, _shape
+from . import (
+    _cumulative,
+    _fft,
+    _indexing,
+    _linalg,
+    _nan,
+    _order,
+    _quantiles,
+    _questions,
+    _reductions,
+    _shape,
+)
 from ._creation import (
     arange,
     array,

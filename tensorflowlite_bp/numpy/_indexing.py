@@ -57,7 +57,7 @@ def _host(raw: Any) -> np.ndarray:
 
 @implements("compress")
 def _compress(condition: Any, a: Any, axis: int | None = None) -> Tensor:
-    a = lift(a)
+    a = s.atleast_1d(a)  # as NumPy has it
     a, axis = (s.ravel(a), 0) if axis is None else (a, axis_index(axis, a.ndim))
     mask = constant("compress", condition)
     if mask.ndim != 1:
