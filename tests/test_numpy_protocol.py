@@ -85,7 +85,6 @@ def test_functions(name):
 @pytest.mark.parametrize(
     ("name", "call"),
     [
-        ("unique", lambda x: np.unique(x)),
         ("heaviside", lambda x: np.heaviside(x, 0.5)),
         ("modf", lambda x: np.modf(x)),
         ("add", lambda x: np.add.at(x, [0], 1.0)),

@@ -2,12 +2,14 @@
 warnings are NumPy's, for constants and for what records.
 """
 
+import inspect
 import warnings
 
 import numpy as np
 import pytest
 
 import tensorflowlite_bp as bp
+from tensorflowlite_bp.numpy._table import TABLE
 
 R = np.random.default_rng(5)
 X = R.normal(size=(3, 4))
@@ -280,3 +282,174 @@ def test_partition(kth, axis):
         below, above = (np.take(got, range(got.shape[line])[s], line) for s in (slice(k), slice(k, None)))
         assert (below.max(line, initial=-9.0) <= np.take(got, k, line)).all()
         assert (above.min(line) >= np.take(got, k, line)).all()
+
+
+SMALL = np.array([3.0, 1.0, 2.0, 1.0, 3.0, np.nan, np.nan])
+OTHER = np.array([[2.0, 5.0], [1.0, 2.0]])
+ROWS = np.array([[1.0, 2.0], [0.0, 1.0], [1.0, 2.0]])
+FLAGS = "return_index=True", "return_inverse=True", "return_counts=True"
+SETS = {
+    **{
+        f"np.unique(a, {', '.join(flags)})  # {name}": [array]
+        for name, array in {
+            "NaN": SMALL, "2-d": OTHER, "complex": Z, "integers": TIES.astype(int), "bools": MASK,
+            "empty": V[:0], "scalar": np.array(1.5), "float32": SMALL.astype("f4"),
+        }.items()
+        for flags in [(), *[(f,) for f in FLAGS], FLAGS, ("True", "True"), ("equal_nan=False", *FLAGS)]
+    },
+    **{
+        f"np.unique(a, axis={axis}{more})  # {name}": [array]
+        for axis in (0, -1, 1, 2)
+        for more in ("", ", return_index=True, return_inverse=True, return_counts=True", ", sorted=True")
+        for name, array in {"rows": ROWS, "ties": TIES}.items()
+    },
+    **{
+        f"np.{f}(a, b{more})  # {name}": arrays
+        for f in ("union1d", "intersect1d", "setdiff1d", "setxor1d", "isin")
+        for more in ("", ", assume_unique=True")
+        for name, arrays in {
+            "2-d": [np.array([7.0, 5.0, 1.0]), OTHER], "empty": [V[:0], V], "both empty": [V[:0], V[:0]],
+            "mixed": [np.array([1, 2, 5], "f4"), OTHER], "NaN": [SMALL, SMALL[1:]],
+            "integers": [V, np.arange(3)],
+        }.items()
+        if f != "union1d" or not more
+    },
+    "np.intersect1d(a, b, return_indices=True)": [SMALL[:5], OTHER],
+    "np.intersect1d(a, b, True, True)": [SMALL[:3], OTHER[0]],
+    **{f"np.{f}(a)  # {k}": [x] for f in ("unique_all", "unique_counts", "unique_inverse", "unique_values")
+       for k, x in {"NaN": SMALL, "2-d": OTHER, "empty": V[:0]}.items()},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "arrays"), SETS.items(), ids=SETS)
+def test_sets(call, arrays):
+    same(eval(f"lambda a, b=None: {call}\n"), *arrays)
+
+
+W = R.uniform(0.5, 2, 7)
+POINTS = R.normal(size=(7, 2))
+COUNTS = {
+    **{
+        f"np.{f}(a, {more})": [V]
+        for f in ("histogram", "histogram_bin_edges")
+        for more in (
+            "5", "bins=4, range=(-1, 1)", "'auto'", "'fd'", "[-1.0, 0.0, 2.0]", "np.array([0, 1, 3])", "0",
+            "2.5", "[1.0, 0.0]", "3, range=(1, -1)", "[[1.0]]", "'magic'", "5, (0, np.inf)",
+        )
+    },
+    **{
+        f"np.histogram(a, {more}, weights=b)": [V, W]
+        for more in ("5", "[-1.0, 0.0, 2.0]", "bins=3, range=(-1, 1)", "3, density=True", "'auto'")
+    },
+    **{f"np.histogram(a, 3, density={d})": [V] for d in (True, False)},
+    "np.histogram(a, 3, weights=b)  # float32": [V.astype("f4"), W.astype("f4")],
+    "np.histogram(a, 3, weights=b)  # complex": [V, W + 1j],
+    "np.histogram(a, 3, weights=b[:2])": [V, W],
+    "np.histogram(a, 3)  # 2-d": [X],
+    "np.histogram(a, 3)  # empty": [V[:0]],
+    "np.histogram(a, 3)  # equal": [np.ones(3)],
+    "np.histogram(a, 3)  # integers": [np.arange(5)],
+    "np.histogram(a, 3)  # NaN": [SMALL],
+    **{
+        f"np.histogramdd(a, {more}, weights=b)[{k}]": [POINTS, W]
+        for k in (0, "1][0", "1][1")
+        for more in (
+            "3", "(2, 3)", "[[-1.0, 0.0, 2.0], 3]", "3, ((-1, 1), None)", "3, None, True", "(2,)", "0",
+        )
+    },
+    "np.histogramdd(a, 3)[0]": [POINTS], "np.histogramdd(a, 3)[0]  # 1-d": [V],
+    "np.histogramdd((a, b), 3)[0]": [V, W], "np.histogramdd([a, b], 3, density=True)[0]": [V, W],
+    **{
+        f"np.histogram2d(a, b, {more})": [V, W]
+        for more in (
+            "3", "[2, 3]", "[-1.0, 0.0, 2.0]", "[[-1.0, 0.0], 3]", "3, [[-1, 1], [0, 2]]", "4, density=True",
+            "3, weights=a * a", "3, None, True, b",
+        )
+    },
+    "np.histogram2d(a, b[:2], 3)": [V, W],
+    "np.bincount(a)": [np.array([1, 0, 3])],
+    **{
+        f"np.bincount([1, 0, 3], {more})": [W[:3]]
+        for more in ("a", "weights=a, minlength=6", "a[:2]", "a, -1")
+    },
+    "np.bincount([1, 0, 3], a)  # float32": [W[:3].astype("f4")],
+    "np.bincount([1, 0, 3], a)  # complex": [W[:3] + 1j],
+    "np.bincount([1, -1], a)": [W[:2]],
+    "np.bincount([], a)": [W[:0]],
+    "np.bincount(a, a)": [W],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "arrays"), COUNTS.items(), ids=COUNTS)
+def test_histograms(call, arrays):
+    same(eval(f"lambda a, b=None: {call}\n"), *arrays)
+
+
+COVARIANCES = {
+    **{
+        f"np.cov(a{more})  # {name}": [array]
+        for name, array in {
+            "X": X, "1-d": V, "complex": Z, "float32": X.astype("f4"), "integers": TIES.astype(int),
+        }.items()
+        for more in (
+            "", ", rowvar=False", ", bias=True", ", ddof=0", ", ddof=2", ", ddof=9", ", ddof=1.5",
+            ", None, False, True", ", dtype='f4'", ", a", ", a[:1]", ", a[..., :3]",
+        )
+    },
+    **{
+        f"np.cov(a{more})": [X]
+        for more in (
+            ", fweights=[1, 2, 3, 1]", ", aweights=[1.0, 0.5, 2.0, 1.0]",
+            ", aweights=[1.0, 0.5, 2.0, 1.0], ddof=0",
+            ", fweights=[1, 2, 3, 1], aweights=[1.0, 0.5, 2.0, 1.0]",
+            ", fweights=[1.5, 1, 1, 1]", ", fweights=[1, 2]", ", fweights=[[1, 2, 3, 1]]",
+            ", fweights=[-1, 2, 3, 1]", ", aweights=[-1, 2, 3, 1]", ", aweights=[1, 2]",
+            ", aweights=[0, 0, 0, 0]", ", fweights=[0, 1, 0, 0]",
+        )
+    },
+    "np.cov(a)  # no rows": [X[:0]], "np.cov(a)  # no samples": [X[:, :0]], "np.cov(a)  # 3-d": [B],
+    "np.cov(a)  # scalar": [np.array(2.0)], "np.cov(a, b)  # 3-d": [X, B],
+    "np.cov(a, b, aweights=b)": [V, W],
+    **{
+        f"np.corrcoef(a{more})  # {name}": [array]
+        for name, array in {
+            "X": X, "1-d": V, "complex": Z, "float32": X.astype("f4"), "one row": X[:1], "no rows": X[:0],
+        }.items()
+        for more in ("", ", rowvar=False", ", dtype='f4'", ", a + 1", ", a * a, False")
+    },
+    "np.corrcoef(a)  # constant row": [np.array([[1.0, 1, 1], [1, 2, 3]])],
+    **{
+        f"np.average(a, {more})": [X]
+        for more in (
+            "None", "0", "axis=(0, 1)", "returned=True", "1, returned=True, keepdims=True",
+            "1, [1, 2, 3, 4]", "weights=np.abs(a)", "1, weights=[1, 2, 3, 4.0], returned=True",
+            "(1, 0), np.ones((4, 3))", "0, [1, 2]", "weights=[1, 2]", "1, [1, -1, 1, -1]", "2",
+            "0, np.array([1, 2, 3], 'f4'), keepdims=True", "0, [1j, 2, 3]",
+        )
+    },
+    "np.average(a, weights=b)": [TIES.astype(int), X],
+    "np.average(a, 1, weights=b)": [X.astype("f4"), np.float32([1, 2, 3, 4])],
+    "np.average(a)  # empty": [V[:0]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "arrays"), COVARIANCES.items(), ids=COVARIANCES)
+def test_covariances_and_averages(call, arrays):
+    same(eval(f"lambda a, b=None: {call}\n"), *arrays)
+
+
+NAMES = (
+    "sum prod max amax min amin ptp mean var std average median quantile percentile all any count_nonzero "
+    "argmax argmin nansum nanprod nanmax nanmin nanmean nanvar nanstd nanmedian nanquantile nanpercentile "
+    "nanargmax nanargmin nancumsum nancumprod cumsum cumprod cumulative_sum cumulative_prod sort argsort "
+    "partition argpartition sort_complex searchsorted nonzero unique union1d intersect1d setdiff1d "
+    "setxor1d histogram histogram2d histogramdd histogram_bin_edges bincount cov corrcoef "
+).split()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_signatures(name):
+    """NumPy's parameters, in NumPy's order, of NumPy's kinds."""
+    function = getattr(np, name)
+    ours, theirs = (inspect.signature(f).parameters for f in (TABLE[function], function))
+    assert [(p.name, p.kind) for p in ours.values()] == [(p.name, p.kind) for p in theirs.values()]

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as _np
 
 from . import (
+    _covariance,
     _cumulative,
     _fft,
+    _histograms,
     _indexing,
     _linalg,
     _nan,
@@ -23,6 +25,7 @@ from . import (
     _quantiles,
     _questions,
     _reductions,
+    _sets,
     _shape,
 )
 from ._creation import (
