@@ -7,6 +7,7 @@ without a derivative here raises TypeError naming it, and nothing is ever detach
 import functools
 import importlib
 import inspect
+import sys
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ _UFUNCS = {
     "mod": "remainder",
     "abs": "absolute",
     "bitwise_and": "",
+    "erf": "",  # SciPy's
     "matvec": "",
     "vecmat": "",
 }
@@ -50,7 +52,7 @@ def array_ufunc(
     if kwargs.pop("dtype", None) is not None or (method == "__call__" and kwargs):
         _raise_unsupported(ufunc.__name__, f"the arguments {sorted(kwargs) or ['dtype']}")
     if method == "__call__":
-        function = getattr(graph, _UFUNCS.get(ufunc.__name__, ufunc.__name__), None)
+        function = getattr(graph, _UFUNCS.get(ufunc.__name__, ufunc.__name__), None) or _of_scipy(ufunc)
         if function is None:
             return _plain_ufunc(ufunc, inputs)
         result = function(*inputs)
@@ -72,6 +74,14 @@ def array_ufunc(
             return _raise_unsupported(ufunc.__name__, "where= without out=")
         result = graph.where(where, result, base)
     return result if out is None else inplace.write_out(ufunc.__name__, out, result)
+
+
+def _of_scipy(ufunc: np.ufunc) -> Any:
+    """Ours for a function of scipy.special's, which are ufuncs too."""
+    special = sys.modules.get("scipy.special")
+    if getattr(special, ufunc.__name__, None) is not ufunc:
+        return None
+    return importlib.import_module(f"{__package__}.scipy.special").OURS.get(ufunc.__name__)
 
 
 def _plain_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
@@ -106,7 +116,9 @@ def array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], k
     name = func.__name__
     entry = _table().get(func)
     if entry is not None:
-        return entry(*args, **kwargs)
+        target = kwargs.pop("out", None)
+        result = entry(*args, **kwargs)
+        return result if target is None else inplace.write_out(name, target, result)
     where = func.__module__ or ""
     if name in _QUESTIONS and where.startswith("numpy"):
         answer = func(*_raw(args), **{k: _raw(v) for k, v in kwargs.items()})

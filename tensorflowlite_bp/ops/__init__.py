@@ -18,7 +18,6 @@ from . import (
     methods,
     nn,
     norms,
-    padding,
     random,
     reductions,
     shape,
@@ -28,6 +27,5 @@ from .creation import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .indexing import *  # noqa: F403
 from .linalg import *  # noqa: F403
-from .padding import *  # noqa: F403
 from .reductions import *  # noqa: F403
 from .shape import *  # noqa: F403

@@ -16,8 +16,7 @@ from ..autograd.record import lift
 from ..autograd.tensor import Tensor
 from ..errors import ShapeError, message
 from .elementwise import astype, conjugate
-from .padding import pad
-from .shape import roll
+from .shape import pad, roll
 
 _SWAPPED = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 
