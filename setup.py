@@ -1,13 +1,20 @@
-"""The C++ extension, and nothing else: metadata is in pyproject.toml.
+"""The C++ and CUDA extensions, and nothing else: metadata is in pyproject.toml.
 
 `kernels/cpu/*_isa.cpp` is compiled once per instruction-set level, everything else once, so the library is
 portable and still fast. Without a compiler the install succeeds and the package runs on its NumPy reference;
 TFLBP_BUILD=require (or TFLBP_KERNELS=native) makes that an error.
+
+`kernels/cuda/*.cu` is built where an nvcc of CUDA 12.8 or newer is found (CUDA_HOME, CUDA_PATH, PATH,
+/usr/local/cuda, or NVIDIA's wheels), for the GPUs in TFLBP_CUDA_ARCHES (default 80;90;100;120; newer ones run
+the PTX). Without it the kernels, which are installed as source, are compiled by NVRTC when first used.
+TFLBP_CUDA=0 leaves it out, 1 requires it. No driver is needed to build.
 """
 
 import os
 import platform
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +22,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 KERNELS = ROOT / "kernels"
@@ -57,6 +65,9 @@ class Build(build_ext):
             )
 
     def build_extension(self, ext):
+        if ext.name.endswith("_cuda"):
+            self._build_cuda(ext)
+            return
         import numpy
         import pybind11
 
@@ -76,14 +87,14 @@ class Build(build_ext):
                 flags = common + math + unroll + LEVELS[level]
                 jobs.append((source, level, flags, [*macros, ("TFLBP_ISA", level)]))
         plain = [*KERNELS.glob("cpu/*.cpp"), *KERNELS.glob("bindings/*.cpp")]
+        plain.remove(KERNELS / CUDA_BINDINGS)
         jobs += [
             (source, "any", common, macros + (told if source.name == "bind.cpp" else []))
             for source in sorted(plain)
             if not source.stem.endswith("_isa")
         ]
 
-        headers = [*KERNELS.rglob("*.h"), *KERNELS.rglob("*.inc"), ROOT / "setup.py"]
-        newest = max(h.stat().st_mtime for h in headers)
+        newest = newest_header("include/**/*.h", "cpu/*.h", "bindings/*.h")
 
         def compile_one(job):
             source, folder, flags, defines = job
@@ -103,6 +114,10 @@ class Build(build_ext):
         with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
             objects = list(pool.map(compile_one, jobs))
 
+        self._link(ext, objects, ["-pthread"] if unix else [])
+
+    def _link(self, ext, objects, extra):
+        unix = self.compiler.compiler_type == "unix"
         target = Path(self.get_ext_fullpath(ext.name))
         target.parent.mkdir(parents=True, exist_ok=True)
         strip = ["-Wl,-dead_strip"] if sys.platform == "darwin" else ["-Wl,--gc-sections", "-s"]
@@ -110,11 +125,72 @@ class Build(build_ext):
         self.compiler.link_shared_object(
             objects,
             str(fresh),
-            extra_postargs=["-pthread", *strip] if unix else [],
+            extra_postargs=[*extra, *strip] if unix else [],
             export_symbols=self.get_export_symbols(ext),
             target_lang="c++",
         )
         os.replace(fresh, target)
+
+    def _build_cuda(self, ext):
+        """One translation unit a family of kernels. The front end runs once, for compute_80; ptxas once per
+        GPU."""
+        import pybind11
+
+        arches = os.environ.get("TFLBP_CUDA_ARCHES", CUDA_ARCHES).replace(",", ";").split(";")
+        base = min(arches, key=int)
+        codes = ",".join([*(f"sm_{a}" for a in arches), f"compute_{base}"])
+        flags = ["-std=c++17", "-O3", "--compress-mode=size", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
+        flags += ["-gencode", f"arch=compute_{base},code=[{codes}]", "-I", str(KERNELS)]
+        folder = Path(self.build_temp) / "cuda"
+        folder.mkdir(parents=True, exist_ok=True)
+        newest = newest_header("cuda/*.h", "cuda/*.cuh")
+        told = folder / "flags"  # of the objects in the folder
+        same = told.exists() and told.read_text() == repr([NVCC, flags])
+
+        def compile_one(source):
+            made = folder / f"{source.stem}.o"
+            if (
+                self.force
+                or not same
+                or not made.exists()
+                or made.stat().st_mtime < max(newest, source.stat().st_mtime)
+            ):
+                done = subprocess.run(
+                    [NVCC, *flags, "-c", str(source), "-o", str(made)],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                if done.returncode:
+                    raise RuntimeError(f"{source.name}: {done.stderr[-2000:]}")
+            return str(made)
+
+        def bind(_):
+            toolkit = Path(NVCC).resolve().parent.parent
+            return self.compiler.compile(
+                [f"kernels/{CUDA_BINDINGS}"],
+                output_dir=str(folder),
+                macros=[("TFLBP_CUDA_BUILT", f'"{";".join(arches)}"')],
+                include_dirs=[str(KERNELS), pybind11.get_include(), str(toolkit / "include")],
+                extra_postargs=COMMON,
+            )[0]
+
+        try:
+            os.chdir(ROOT)
+            with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+                bound = pool.submit(bind, None)
+                objects = list(
+                    pool.map(
+                        compile_one, sorted(KERNELS.glob("cuda/*.cu"), key=os.path.getsize, reverse=True)
+                    )
+                )
+                objects.append(bound.result())
+            told.write_text(repr([NVCC, flags]))
+            self._link(ext, objects, [*cuda_libraries(), "-Wl,--exclude-libs,ALL", "-pthread"])
+        except Exception as error:
+            if os.environ.get("TFLBP_BUILD") == "require" or os.environ.get("TFLBP_CUDA") == "1":
+                raise
+            cuda_skipped(" ".join(str(error).split())[:200])
 
     def copy_extensions_to_source(self):
         """In one move: a running process keeps its old library, a new one never sees half a file."""
@@ -142,6 +218,78 @@ class Build(build_ext):
         return list(LEVELS)
 
 
+CUDA_ARCHES = "80;90;100;120"
+CUDA_OLDEST = (12, 8)  # the first that knows sm_100 and sm_120
+CUDA_BINDINGS = "bindings/bind_cuda.cpp"
+
+
+def cuda_skipped(cause):
+    print(
+        f"tensorflowlite_bp: the CUDA module was not built ({cause}); with CuPy installed its kernels "
+        "are compiled when first used.",
+        file=sys.stderr,
+    )
+
+
+def find_nvcc():
+    """The nvcc to use, or None, having said why."""
+    wanted = os.environ.get("TFLBP_CUDA", "auto")
+    if wanted == "0" or sys.platform != "linux":
+        return None
+    homes = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH")]
+    on_path = shutil.which("nvcc")
+    if on_path:  # a wrapper script tells where the toolkit is
+        dry = subprocess.run([on_path, "-dryrun", "-c", "x.cu"], capture_output=True, text=True, check=False)
+        homes += re.findall(r"^#\$ _?(?:TOP)=(.*)$", dry.stderr, re.MULTILINE)
+    homes += ["/usr/local/cuda", *(os.path.join(p, "nvidia", "cu13") for p in sys.path)]
+    cause = "no nvcc"
+    for home in homes:
+        nvcc = Path(home, "bin", "nvcc") if home else None
+        if nvcc is None or not nvcc.exists():
+            continue
+        said = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=False).stdout
+        release = re.search(r"release (\d+)\.(\d+)", said)
+        if release and tuple(map(int, release.groups())) >= CUDA_OLDEST:
+            return str(nvcc.resolve())
+        cause = f"{nvcc} is older than CUDA {CUDA_OLDEST[0]}.{CUDA_OLDEST[1]}"
+    if wanted == "1":
+        raise SystemExit(f"TFLBP_CUDA=1: {cause}")
+    if "build_ext" in sys.argv or "bdist_wheel" in sys.argv or "build" in sys.argv:
+        cuda_skipped(cause)
+    return None
+
+
+def cuda_libraries():
+    """The CUDA run time, linked in: nothing of CUDA is needed to import the module."""
+    toolkit = Path(NVCC).parent.parent
+    for folder in ("lib64", "lib", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib"):
+        if (toolkit / folder / "libcudart_static.a").exists():
+            return [str(toolkit / folder / "libcudart_static.a"), "-ldl", "-lrt"]
+    raise RuntimeError(f"no libcudart_static.a below {toolkit}")
+
+
+def newest_header(*patterns):
+    return max(
+        p.stat().st_mtime for p in [ROOT / "setup.py", *(h for q in patterns for h in KERNELS.glob(q))]
+    )
+
+
+class WithKernels(build_py):
+    """Puts the CUDA sources into the package, for NVRTC."""
+
+    def run(self):
+        super().run()
+        if self.editable_mode:  # found beside the package
+            return
+        target = Path(self.build_lib) / "tensorflowlite_bp" / "kernels" / "cuda"
+        target.mkdir(parents=True, exist_ok=True)
+        for source in [*KERNELS.glob("cuda/*.cuh"), KERNELS / "cuda/portable.h"]:
+            shutil.copyfile(source, target / source.name)
+
+
+NVCC = find_nvcc()
+
+
 def kernel(pattern):
     return sorted(path.relative_to(ROOT).as_posix() for path in KERNELS.rglob(pattern))
 
@@ -151,7 +299,16 @@ setup(
     ext_modules=[
         Extension(
             "tensorflowlite_bp._native", kernel("bindings/*.cpp"), depends=kernel("*.cpp") + kernel("*.h")
-        )
+        ),
+        *(
+            [
+                Extension(
+                    "tensorflowlite_bp._native_cuda", [f"kernels/{CUDA_BINDINGS}"], depends=kernel("*.cu*")
+                )
+            ]
+            if NVCC
+            else []
+        ),
     ],
-    cmdclass={"build_ext": Build},
+    cmdclass={"build_ext": Build, "build_py": WithKernels},
 )

@@ -59,7 +59,9 @@ from .ops.elementwise import (
 from .ops.indexing import (
     argsort, diagonal, nonzero, searchsorted, sort, take, take_along_axis, trace,
 )
+from .ops.interchange import from_dlpack
 from .ops.linalg import dot, einsum, inner, matmul, outer, tensordot, vdot, vecdot
+from .ops.padding import pad
 from .ops.reductions import (
     all, amax, amin, any, argmax, argmin, count_nonzero, cumsum, logsumexp, max, mean, min, prod, std, sum,
     var,
@@ -67,7 +69,7 @@ from .ops.reductions import (
 from .ops.sets import unique_all, unique_counts, unique_inverse, unique_values
 from .ops.shape import (
     array_split, atleast_1d, atleast_2d, broadcast_arrays, broadcast_to, concat, concatenate, expand_dims,
-    flip, matrix_transpose, moveaxis, pad, permute_dims, ravel, repeat, reshape, roll, split, squeeze, stack,
+    flip, matrix_transpose, moveaxis, permute_dims, ravel, repeat, reshape, roll, split, squeeze, stack,
     swapaxes, tile, transpose, tril, triu, unstack,
 )
 # isort: on

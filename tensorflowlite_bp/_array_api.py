@@ -199,20 +199,7 @@ def cumulative_prod(
     x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Tensor:
     """The running product along an axis, which only a 1-D array may leave out; include_initial: from 1 on."""
-    return _cumulative("cumulative_prod", _running_product, 1, x, axis, dtype, include_initial)
-
-
-def _running_product(x: Tensor, axis: int) -> Tensor:
-    """By doubling: log2(n) element-wise products, whose derivative is right with zeros among the factors."""
-    if x.dtype.kind in "biu":
-        x = elementwise.astype(x, np.result_type(x.dtype, "uint64" if x.dtype.kind == "u" else "int64"))
-    lead = (slice(None),) * (axis % x.ndim)
-    step = 1
-    while step < x.shape[axis]:
-        head, tail = x[(*lead, slice(step))], x[(*lead, slice(step, None))]
-        x = shape.concatenate([head, tail * x[(*lead, slice(-step))]], axis)
-        step *= 2
-    return x
+    return _cumulative("cumulative_prod", graph.cumprod, 1, x, axis, dtype, include_initial)
 
 
 def _cumulative(

@@ -116,9 +116,7 @@ def array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], k
     name = func.__name__
     entry = _table().get(func)
     if entry is not None:
-        target = kwargs.pop("out", None)
-        result = entry(*args, **kwargs)
-        return result if target is None else inplace.write_out(name, target, result)
+        return entry(*args, **kwargs)
     where = func.__module__ or ""
     if name in _QUESTIONS and where.startswith("numpy"):
         answer = func(*_raw(args), **{k: _raw(v) for k, v in kwargs.items()})

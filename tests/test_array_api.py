@@ -127,6 +127,21 @@ def test_dtype_functions():
         bp.isdtype(bp.int8, "number")
 
 
+def test_floor_divide_with_one_infinity():
+    """The standard's special cases, in the function, the operator and in place; NumPy's are Python's."""
+    inf = np.inf
+    x = [inf, inf, -inf, -inf, 1.0, -1.0, 0.0, inf, np.nan, 7.0]
+    y = [2.0, -2.0, 2.0, -2.0, -inf, inf, -inf, inf, inf, -2.0]
+    want = np.array([inf, -inf, -inf, inf, -0.0, -0.0, -0.0, np.nan, np.nan, -4.0])
+    with np.errstate(invalid="ignore"):
+        made = [bp.floor_divide(x, y), bp.asarray(x) // bp.asarray(y), bp.asarray(x)]
+        made[2] //= bp.asarray(y)
+    for out in made:
+        np.testing.assert_array_equal(out.numpy(), want)
+        np.testing.assert_array_equal(np.signbit(out.numpy()[:7]), np.signbit(want[:7]))
+    assert bp.asarray([7], dtype=bp.uint8) // 2 == 3
+
+
 def test_sums_of_integers():
     x = bp.asarray([200, 100], dtype=bp.uint8)
     assert (bp.sum(x).dtype, int(bp.sum(x))) == (bp.uint64, 300)

@@ -8,6 +8,9 @@
 
 #if defined(TFLBP_EMULATOR)
 #include "emulator/emulator.h"
+
+#define UNROLL(n)
+#define UNROLL_ALL
 #else
 
 #if defined(__CUDACC_RTC__)
@@ -20,11 +23,18 @@ typedef long long int64_t;
 #ifndef INFINITY
 #define INFINITY __int_as_float(0x7f800000)
 #endif
+#ifndef NAN
+#define NAN __int_as_float(0x7fffffff)
+#endif
 #else
 #include <cuda_runtime.h>
 
 #include <cstdint>
 #endif
+
+#define TFLBP_PRAGMA(text) _Pragma(#text)
+#define UNROLL(n) TFLBP_PRAGMA(unroll n)
+#define UNROLL_ALL TFLBP_PRAGMA(unroll)
 
 #define TFLBP_SHARED(T, name, n) __shared__ T name[n]
 #define TFLBP_SHARED2(T, name, rows, columns) __shared__ T name[rows][columns]

@@ -20,7 +20,7 @@ from ..backend import by_type
 from ..errors import GradientError, ShapeError, message
 from . import outputs
 from .modes import enable_grad, no_grad, recording
-from .node import Leaf, Node, Parts, by_seq, next_seq
+from .node import Leaf, Node, NodeN, Parts, by_seq, next_seq
 from .op import Op, Spec, graph
 from .overwrites import check_overwritten, overwritten
 from .tensor import Tensor, to_array, wrap
@@ -46,7 +46,7 @@ def backward(
     g = _seed(tensor, gradient)
     if create_graph:
         order = _order([root])
-        leaves = [n for n in order if type(n) is Leaf]
+        leaves = [n for n in order if isinstance(n, Leaf)]
         with enable_grad():
             grads = pull([root], [g], leaves, create_graph=True)
             # a rule may hand on one tensor to several leaves: each gets its own
@@ -143,10 +143,11 @@ def _run_raw(root: Any, g: Any, retain: bool) -> list[tuple[Leaf, Any]]:
             if not retain:
                 n.op = FREED
                 n.x0 = n.x1 = n.out = n.p0 = n.p1 = None
-        elif cls is Leaf:
-            if g is not None:
-                found.append((n, g))
-        elif g is not None:
+        elif g is None:
+            continue
+        elif cls is not NodeN:  # a leaf: ours, or another library's
+            found.append((n, g))
+        else:
             needs = tuple([p is not None for p in n.parents])
             for p, i in zip(n.parents, _pull_raw(n, g, needs), strict=True):
                 if p is not None and i is not None:

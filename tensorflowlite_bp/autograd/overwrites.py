@@ -51,7 +51,7 @@ def check_overwritten(order: list[Any]) -> None:
 
 def _kept(n: Any) -> Iterator[Any]:
     """The arrays that a node's rules will read: arguments, result, indices and masks among its parameters."""
-    if type(n) is Leaf:
+    if isinstance(n, Leaf):
         return
     yield from n.saved
     yield n.out

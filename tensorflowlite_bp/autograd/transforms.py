@@ -210,7 +210,7 @@ def _reaches_out(t: Tensor, inputs: list[_Argument]) -> bool:
         if n is None or n in seen or n in own:
             continue
         seen.add(n)
-        if type(n) is Leaf:
+        if isinstance(n, Leaf):
             return True
         stack.extend(n.parents)
     return False

@@ -30,8 +30,8 @@ PREDICATES = (
 OTHER = (
     "array asarray arange zeros ones full empty eye zeros_like ones_like full_like empty_like where "
     "concatenate stack broadcast_to reshape transpose swapaxes moveaxis expand_dims squeeze flip roll tile "
-    "repeat pad take take_along_axis argsort argmax argmin matmul dot tensordot cumsum any all tril triu clip "
-    "real imag result_type copyto cumprod searchsorted linspace count_nonzero"
+    "repeat pad take take_along_axis argsort argmax argmin matmul dot tensordot cumsum any all tril triu "
+    "clip real imag result_type copyto cumprod searchsorted linspace count_nonzero"
 ).split()
 
 # The forward of the op of that name in ops/, with its parameters as keywords.

@@ -13,7 +13,21 @@ from typing import Any
 
 import numpy as _np
 
-from . import _fft, _linalg
+from . import (
+    _covariance,
+    _cumulative,
+    _fft,
+    _histograms,
+    _indexing,
+    _linalg,
+    _nan,
+    _order,
+    _quantiles,
+    _questions,
+    _reductions,
+    _sets,
+    _shape,
+)
 from ._creation import (
     arange,
     array,
@@ -23,6 +37,7 @@ from ._creation import (
     asfortranarray,
     empty,
     eye,
+    from_dlpack,
     full,
     identity,
     ones,

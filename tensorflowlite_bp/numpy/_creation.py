@@ -3,21 +3,14 @@
 from typing import Any
 
 from .. import backend
-from ..autograd.record import lift
 from ..autograd.tensor import Tensor
+from ..ops import interchange
 from ..ops.elementwise import astype, copy
-from ..ops.shape import reshape, stack
+from ..ops.shape import nested, reshape
 from ._table import has_tensor
 
 
 # ------------------------------------------------------------------ from what there is
-def _nested(value: Any) -> Tensor:
-    """Nested lists of Tensors and numbers as one Tensor; recorded."""
-    if isinstance(value, (list, tuple)) and has_tensor(value):
-        return stack([_nested(v) for v in value])
-    return lift(value)
-
-
 def array(object: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: int = 0, **options: Any) -> Any:
     """numpy.array; with Tensors anywhere in the nested lists a Tensor, recorded.
 
@@ -34,7 +27,7 @@ def array(object: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: in
 
 
 def _converted(value: Any, dtype: Any, fresh: bool) -> Tensor:
-    out = _nested(value)
+    out = nested(value)
     if dtype is not None and out.dtype != dtype:
         return astype(out, dtype)
     return copy(out) if fresh and out is value else out
@@ -60,6 +53,12 @@ def ascontiguousarray(a: Any, dtype: Any = None) -> Any:
 def asfortranarray(a: Any, dtype: Any = None) -> Any:
     """numpy.asfortranarray. The memory of a Tensor stays as it is: its order shows nowhere in the values."""
     return _laid_out(a, dtype, "F")
+
+
+def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Any:
+    """numpy.from_dlpack, for the arrays of every library: a raw array on x's device, of a Tensor a Tensor."""
+    out = interchange.from_dlpack(x, device=device, copy=copy)
+    return out if isinstance(x, Tensor) else out.data
 
 
 def _laid_out(a: Any, dtype: Any, order: str) -> Any:

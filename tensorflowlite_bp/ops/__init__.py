@@ -18,6 +18,7 @@ from . import (
     methods,
     nn,
     norms,
+    padding,
     random,
     reductions,
     shape,
@@ -27,5 +28,6 @@ from .creation import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .indexing import *  # noqa: F403
 from .linalg import *  # noqa: F403
+from .padding import *  # noqa: F403
 from .reductions import *  # noqa: F403
 from .shape import *  # noqa: F403

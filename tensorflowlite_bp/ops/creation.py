@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from .. import backend
 from .._typing import DTypeLike
 from ..autograd.op import helper
@@ -47,10 +49,11 @@ def asarray(
             return to(data, device)
         return copied(data) if copy else data
     out = tensor(data, dtype=dtype, device=device)
-    shares = out.data is data
+    raw = out.data
+    shares = raw is data or (isinstance(raw, np.ndarray) and not raw.flags.owndata)  # a buffer's memory
     if copy is False and not shares:
         raise ValueError("[asarray] copy=False was asked for, but a copy is needed.")
-    return wrap(out.data.copy()) if copy and shares else out
+    return wrap(raw.copy()) if copy and shares else out
 
 
 def to(x: Tensor, device: str) -> Tensor:

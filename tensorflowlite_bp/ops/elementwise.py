@@ -389,7 +389,20 @@ floor = nondiff("floor", doc="The largest integer not above x.")
 ceil = nondiff("ceil", doc="The smallest integer not below x.")
 trunc = nondiff("trunc", doc="The integer next to x towards 0.")
 rint = nondiff("rint", doc="The nearest integer, halves to even.")
-floor_divide = nondiff("floor_divide", arrays=2, doc="floor(x1 / x2).")
+
+
+def _floor_divide(B: Any, x: Any, y: Any) -> Any:
+    out = B.floor_divide(x, y)
+    return B.where(B.isinf(x) != B.isinf(y), x / y, out) if is_float(out.dtype) else out
+
+
+floor_divide = nondiff(
+    "floor_divide",
+    _floor_divide,
+    arrays=2,
+    doc="floor(x1 / x2). With one infinity x1 / x2, as the array API standard has it: inf // 2 is inf, and\n"
+    "    1 // -inf is -0, where Python and NumPy give nan and -1.",
+)
 round = nondiff("round", lambda B, x, decimals=0: x.round(decimals), doc="Rounded to `decimals` places.")
 
 abs = absolute

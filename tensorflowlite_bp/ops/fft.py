@@ -16,7 +16,8 @@ from ..autograd.record import lift
 from ..autograd.tensor import Tensor
 from ..errors import ShapeError, message
 from .elementwise import astype, conjugate
-from .shape import pad, roll
+from .padding import pad
+from .shape import roll
 
 _SWAPPED = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 

@@ -4,6 +4,7 @@ Writing is functional underneath: `x[i] = v` on a recording tensor makes a new v
 (`Tensor.__setitem__` in methods.py).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..autograd.record import constant, lift, nondiff
 from ..autograd.tensor import Tensor, wrap
 from ..backend import common
 from .elementwise import astype
-from .shape import broadcast_to, moveaxis
+from .shape import axis_index, broadcast_to, concatenate, gather, moveaxis, reshape
 
 
 def raw_index(index: Any) -> Any:
@@ -122,7 +123,7 @@ def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Tensor:
     indices = constant("take_along_axis", indices)
     if axis is None:
         x, axis = x.reshape(-1), 0
-    axis %= max(x.ndim, 1)
+    axis = axis_index(axis, x.ndim)
     if indices.ndim == x.ndim and any(
         i != axis and n != m for i, (n, m) in enumerate(zip(indices.shape, x.shape, strict=True))
     ):
@@ -139,7 +140,19 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     x = lift(x)
     if axis is None:
         x, axis = x.reshape(-1), 0
-    return x[(slice(None),) * (axis % x.ndim) + (constant("take", indices),)]
+    return gather(x, constant("take", indices), axis_index(axis, x.ndim))
+
+
+def by_numbers(function: Callable[..., Any], *xs: Tensor) -> Tensor:
+    """What a function that only moves elements about makes of the arrays: it is given their elements'
+    numbers, and one gather does the rest. So NumPy's own function decides where everything goes.
+    """
+    numbers, total = [], 0
+    for x in xs:
+        numbers.append(np.arange(total, total + x.size).reshape(x.shape))
+        total += x.size
+    flat = reshape(xs[0], (-1,)) if len(xs) == 1 else concatenate(xs, None)
+    return flat[function(*numbers)]
 
 
 # ------------------------------------------------------------------ sorting

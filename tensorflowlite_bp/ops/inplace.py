@@ -18,7 +18,7 @@ from ..autograd.modes import recording
 from ..autograd.node import Leaf, NodeN
 from ..autograd.op import is_float
 from ..autograd.record import lift
-from ..autograd.tensor import Tensor, new, to_array, unshared
+from ..autograd.tensor import Tensor, new, to_array, unshared, wrap
 from ..backend import common
 from ..errors import DTypeError, GradientError, ShapeError, message
 from . import elementwise as e
@@ -53,10 +53,12 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 
 # ------------------------------------------------------------------ where a write goes
-def _write(
+def write(
     target: Tensor, raw_write: Callable[[Any], None], result: Callable[[], Tensor], records: bool
 ) -> None:
-    """Write to memory where nothing is recorded, else make a new version."""
+    """Write to memory where nothing is recorded, else make a new version: result(). records: whether what
+    is written records.
+    """
     if recording() and type(target.node) is Leaf:
         _raise_leaf()
     if type(target) is View and _write_through(target, result, records):
@@ -153,7 +155,7 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
     def raw_write(data: Any) -> None:
         data[index] = value.data if isinstance(value, Tensor) else value
 
-    _write(self, raw_write, lambda: indexing.setitem(self, value, index), records)
+    write(self, raw_write, lambda: indexing.setitem(self, value, index), records)
 
 
 def _is_there(x: Tensor, index: Any, value: View) -> bool:
@@ -175,16 +177,19 @@ def _check_kinds(target: Tensor, value: Tensor) -> None:
         )
 
 
-def operator(function: Callable, ufunc: str) -> Callable:
-    """`x += v` and its like, from the op and NumPy's function for raw memory."""
+def operator(function: Callable, ufunc: str | None) -> Callable:
+    """`x += v` and its like, from the op and NumPy's function for raw memory (None: the op does more)."""
 
     def method(self: Tensor, other: Any) -> Tensor:
         other = lift(other, self)
 
         def raw_write(data: Any) -> None:
-            getattr(np, ufunc)(data, other.data, out=data, casting="same_kind")
+            if ufunc is None:
+                np.copyto(data, function(wrap(data), other).data, casting="same_kind")
+            else:
+                getattr(np, ufunc)(data, other.data, out=data, casting="same_kind")
 
-        _write(self, raw_write, lambda: function(self, other), other.node is not None)
+        write(self, raw_write, lambda: function(self, other), other.node is not None)
         return self
 
     return method
@@ -199,7 +204,7 @@ def write_all(target: Tensor, result: Tensor) -> None:
     def wide() -> Tensor:
         return result if result.shape == target.shape else broadcast_to(result, target.shape)
 
-    _write(target, raw_write, wide, result.node is not None)
+    write(target, raw_write, wide, result.node is not None)
 
 
 # ------------------------------------------------------------------ errors

@@ -118,7 +118,7 @@ def _divmod(self: Tensor, other: Any) -> tuple[Tensor, Tensor]:
 for _name, (_function, _ufunc) in {
     "iadd": (e.add, "add"), "isub": (e.subtract, "subtract"), "imul": (e.multiply, "multiply"), "itruediv":
     (e.divide, "divide"), "ipow": (e.power, "power"), "imod": (e.remainder, "remainder"), "ifloordiv":
-    (e.floor_divide, "floor_divide"),
+    (e.floor_divide, None),
 }.items():  # fmt: skip
     setattr(Tensor, f"__{_name}__", inplace.operator(_function, _ufunc))
 

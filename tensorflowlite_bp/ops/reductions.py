@@ -2,6 +2,7 @@
 axes with length 1.
 """
 
+import math
 from typing import Any
 
 from .._typing import Axis, Shape
@@ -33,6 +34,11 @@ def _spread(F: Any, g: Any, x: Any, axis: Axis) -> Any:
     return F.broadcast_to(g.reshape(kept(x.shape, axis)), x.shape)
 
 
+def _over(a: float, n: float) -> float:
+    """a / n, NaN for n = 0: the derivative of a mean of nothing."""
+    return a / n if n else math.nan
+
+
 # ------------------------------------------------------------------ sums
 @operation(
     vjp=(lambda F, g, out, x, *, axis, keepdims, dtype=None: _spread(F, g, x, axis),),
@@ -55,13 +61,11 @@ def _converted(x: Any, axis: Any, dtype: Any, keepdims: bool) -> Arguments:
     return (x,), params if is_float(x.dtype) else {**params, "dtype": x.dtype}
 
 
-@operation(
-    vjp=(
-        lambda F, g, out, x, *, axis, keepdims: _spread(F, g * (1.0 / common.count(x.shape, axis)), x, axis),
-    ),
-    saves=("x.shape",),
-    linear="joint",
-)
+def _mean_back(F: Any, g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
+    return _spread(F, g * _over(1.0, common.count(x.shape, axis)), x, axis)
+
+
+@operation(vjp=(_mean_back,), saves=("x.shape",), linear="joint")
 def mean(x: Any, axis: Any = None, *, keepdims: bool = False) -> Arguments:
     """The mean over `axis`. Raises nothing for an empty axis: the result is NaN, as NumPy's."""
     return (x,), {"axis": _axis(axis), "keepdims": keepdims}
@@ -82,13 +86,13 @@ def _var_back(F: Any, g: Any, out: Any, x: Any, *, axis: Axis, correction: float
     centred = x - F.mean(x, axis=axis, keepdims=True)
     if x.dtype.kind == "c":
         centred = F.conjugate(centred)
-    return _spread(F, g, x, axis) * centred * (2.0 / (n - correction))
+    return _spread(F, g, x, axis) * centred * _over(2.0, n - correction)
 
 
 def _var_tangent(F: Any, ts: Any, out: Any, x: Any, *, axis: Axis, correction: float, keepdims: bool) -> Any:
     centred = x - F.mean(x, axis=axis, keepdims=True)
     product = F.real(F.conjugate(centred) * ts[0]) if x.dtype.kind == "c" else centred * ts[0]
-    return F.sum(product, axis=axis, keepdims=keepdims) * (2.0 / (common.count(x.shape, axis) - correction))
+    return F.sum(product, axis=axis, keepdims=keepdims) * _over(2.0, common.count(x.shape, axis) - correction)
 
 
 @operation(vjp=(_var_back,), saves=("x",), jvp=_var_tangent)
@@ -224,8 +228,68 @@ def _cumsum(x: Any, axis: int) -> Arguments:
 @helper
 def cumsum(x: Any, axis: int | None = None) -> Tensor:
     """The running sum along `axis`; None: of the flattened array."""
+    return _cumsum(*_along(x, axis))
+
+
+def _along(x: Any, axis: int | None) -> tuple[Tensor, int]:
+    """None: the flattened array. A 0-d array has one element to run over, as in NumPy."""
     x = lift(x)
-    return _cumsum(x.reshape(-1), 0) if axis is None else _cumsum(x, axis)
+    return (x.reshape(-1), 0) if axis is None or (x.ndim == 0 and axis in (0, -1)) else (x, axis)
+
+
+def _recurrence(F: Any, a: Any, b: Any, axis: int) -> Any:
+    """h[k] = a[k] h[k-1] + b[k] along an axis, from h[-1] = 0.
+
+    By doubling, log2(n) steps: after each, h[k] holds the terms of the last 2, 4, 8, ... places.
+    """
+    lead = (slice(None),) * (axis % len(b.shape))
+    step = 1
+    while step < b.shape[axis]:
+        head, tail, earlier = (*lead, slice(step)), (*lead, slice(step, None)), (*lead, slice(-step))
+        b = F.concatenate([b[head], b[tail] + a[tail] * b[earlier]], axis=axis)
+        a = F.concatenate([a[head], a[tail] * a[earlier]], axis=axis)
+        step *= 2
+    return b
+
+
+def _shifted(F: Any, x: Any, axis: int, first: Any) -> Any:
+    """x moved one place up an axis, ones (or zeros) moving in."""
+    lead = (slice(None),) * (axis % len(x.shape))
+    return F.concatenate([first(x[(*lead, slice(0, 1))]), x[(*lead, slice(-1))]], axis=axis)
+
+
+def _backwards(F: Any, running: Any, axis: int, *xs: Any) -> Any:
+    """A running function from the far end of an axis."""
+    return F.flip(running(*[F.flip(x, axis=axis) for x in xs]), axis=axis)
+
+
+def _cumprod_back(F: Any, g: Any, out: Any, x: Any, *, axis: int) -> Any:
+    """Without zeros sum(g[k] out[k], k >= i) / x[i]; else out[i-1] r[i], r[i] = g[i] + x[i+1] r[i+1]."""
+    if not bool(F.any(F.equal(x, 0))):
+        return _backwards(F, lambda y: F.cumsum(y, axis=axis), axis, g * out) / x
+    rest = _backwards(F, lambda a, b: _recurrence(F, _shifted(F, a, axis, F.ones_like), b, axis), axis, x, g)
+    return _shifted(F, out, axis, F.ones_like) * rest
+
+
+def _cumprod_tangent(F: Any, ts: Any, out: Any, x: Any, *, axis: int) -> Any:
+    if not bool(F.any(F.equal(x, 0))):
+        return out * F.cumsum(ts[0] / x, axis=axis)
+    return _recurrence(F, x, ts[0] * _shifted(F, out, axis, F.ones_like), axis)
+
+
+@operation(vjp=(_cumprod_back,), jvp=_cumprod_tangent, saves=("x", "out"))
+def _cumprod(x: Any, axis: int) -> Arguments:
+    return (x,), {"axis": axis}
+
+
+@helper
+def cumprod(x: Any, axis: int | None = None) -> Tensor:
+    """The running product along `axis` (None: of the flattened array); right gradients, to any order, with
+    zeros among the factors too.
+
+    Linear in the length without zeros; with zeros a factor log2(n) more.
+    """
+    return _cumprod(*_along(x, axis))
 
 
 # ------------------------------------------------------------------ without a derivative

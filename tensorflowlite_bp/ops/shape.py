@@ -1,15 +1,18 @@
 """Shape manipulation. Everything here is linear: a view or a gather forward, its transpose backward."""
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index as axis_index
+from numpy.lib.array_utils import normalize_axis_tuple as axis_tuple
 
 from .._typing import Axis
 from ..autograd.declare import Arguments, operation
 from ..autograd.op import helper
-from ..autograd.record import agree_all, lift
+from ..autograd.record import agree_all, constant, lift
 from ..autograd.tensor import Tensor
 from ..errors import ShapeError, message
 
@@ -40,7 +43,9 @@ def _transpose_back(F: Any, g: Any, out: Any, x: Any, *, axes: tuple[int, ...]) 
 def transpose(x: Any, axes: Any = None) -> Arguments:
     """Permute the axes; None reverses them."""
     x = lift(x)
-    return (x,), {"axes": tuple(range(x.ndim))[::-1] if axes is None else tuple(axes)}
+    if axes is None:
+        return (x,), {"axes": tuple(range(x.ndim))[::-1]}
+    return (x,), {"axes": tuple(axes) if hasattr(axes, "__len__") else (axes,)}
 
 
 permute_dims = transpose
@@ -51,7 +56,8 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
     """Two axes exchanged."""
     x = lift(x)
     order = list(range(x.ndim))
-    order[axis1], order[axis2] = order[axis2], order[axis1]
+    axis1, axis2 = axis_index(axis1, x.ndim), axis_index(axis2, x.ndim)
+    order[axis1], order[axis2] = axis2, axis1
     return transpose(x, order)
 
 
@@ -65,8 +71,13 @@ def matrix_transpose(x: Any) -> Tensor:
 def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
     """Axes moved to other places, the rest in their order."""
     x = lift(x)
-    sources = [s % x.ndim for s in ((source,) if isinstance(source, int) else source)]
-    places = [d % x.ndim for d in ((destination,) if isinstance(destination, int) else destination)]
+    sources, places = axis_tuple(source, x.ndim, "source"), axis_tuple(destination, x.ndim, "destination")
+    if len(sources) != len(places):
+        raise ValueError(
+            message(
+                "moveaxis", "as many places as axes were expected.", received=f"{source} and {destination}"
+            )
+        )
     order = [n for n in range(x.ndim) if n not in sources]
     for place, s in sorted(zip(places, sources, strict=True)):
         order.insert(place, s)
@@ -77,11 +88,9 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
 def expand_dims(x: Any, axis: Axis) -> Tensor:
     """New axes of length 1."""
     x = lift(x)
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)  # type: ignore[arg-type]
+    axes: Any = axis if hasattr(axis, "__len__") else (axis,)
     total = x.ndim + len(axes)
-    if any(not -total <= a < total for a in axes):
-        raise np.exceptions.AxisError(next(a for a in axes if not -total <= a < total), total)
-    places = {a % total for a in axes}
+    places = axis_tuple(axes, total)
     rest = iter(x.shape)
     return reshape(x, tuple([1 if i in places else next(rest) for i in range(total)]))
 
@@ -90,9 +99,7 @@ def expand_dims(x: Any, axis: Axis) -> Tensor:
 def squeeze(x: Any, axis: Axis = None) -> Tensor:
     """Axes of length 1 taken out: all, or those named."""
     x = lift(x)
-    axes = (
-        range(x.ndim) if axis is None else [a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis)]
-    )
+    axes = _axes(axis, x.ndim)
     if axis is not None and any(x.shape[a] != 1 for a in axes):
         raise ShapeError(
             message(
@@ -111,7 +118,7 @@ def squeeze(x: Any, axis: Axis = None) -> Tensor:
 )
 def broadcast_to(x: Any, shape: Any) -> Arguments:
     """Repeat along new axes and axes of length 1, without a copy."""
-    return (x,), {"shape": (shape,) if isinstance(shape, int) else tuple(shape)}
+    return (x,), {"shape": tuple(shape) if hasattr(shape, "__len__") else (operator.index(shape),)}
 
 
 @helper
@@ -128,29 +135,24 @@ def ravel(x: Any) -> Tensor:
     return reshape(x, (-1,))
 
 
-def _atleast(x: Any, ndim: int) -> Tensor:
-    x = lift(x)
-    if x.ndim >= ndim:
-        return x
-    return reshape(x, {1: (1,), 2: (1, x.size)}[ndim])
-
-
 @helper
 def atleast_1d(x: Any) -> Tensor:
     """At least one axis."""
-    return _atleast(x, 1)
+    x = lift(x)
+    return x if x.ndim else reshape(x, (1,))
 
 
 @helper
 def atleast_2d(x: Any) -> Tensor:
     """At least two axes; a vector becomes a row."""
-    return _atleast(x, 2)
+    x = lift(x)
+    return x if x.ndim > 1 else reshape(x, (1, x.size))
 
 
 # ------------------------------------------------------------------ joining
 def _join(name: str, xs: Any) -> tuple[Tensor, ...]:
     like = next((x for x in xs if isinstance(x, Tensor)), None)
-    lifted = [lift(x, like) for x in xs]
+    lifted = [nested(x) if isinstance(x, (list, tuple)) else lift(x, like) for x in xs]
     if not lifted:
         raise ShapeError(message(name, "at least one array was expected.", received="an empty sequence"))
     return agree_all(lifted)
@@ -186,10 +188,10 @@ def concatenate(xs: Sequence[Any], axis: int | None = 0) -> Tensor:
     if axis is None:
         return _concatenate(tuple(ravel(p) for p in parts), 0)
     first = parts[0].shape
+    axis = axis_index(axis, len(first))
     for k, p in enumerate(parts):
         if p.ndim != len(first) or any(
-            i != axis % max(p.ndim, 1) and a != b
-            for i, (a, b) in enumerate(zip(p.shape, first, strict=False))
+            i != axis and a != b for i, (a, b) in enumerate(zip(p.shape, first, strict=False))
         ):
             raise ShapeError(
                 message(
@@ -202,6 +204,17 @@ def concatenate(xs: Sequence[Any], axis: int | None = 0) -> Tensor:
 
 
 concat = concatenate
+
+
+def nested(value: Any) -> Tensor:
+    """Nested lists of Tensors and numbers as one Tensor, recorded."""
+    if isinstance(value, (list, tuple)) and _holds_tensor(value):
+        return stack([nested(v) for v in value])
+    return lift(value)
+
+
+def _holds_tensor(value: Any) -> bool:
+    return any(isinstance(v, Tensor) or (isinstance(v, (list, tuple)) and _holds_tensor(v)) for v in value)
 
 
 @helper
@@ -217,6 +230,7 @@ def stack(xs: Sequence[Any], axis: int = 0) -> Tensor:
                     received=f"array 0 {parts[0].shape}, array {k} {p.shape}",
                 )
             )
+    axis = axis_index(axis, parts[0].ndim + 1)
     return _concatenate(tuple(expand_dims(p, axis) for p in parts), axis)
 
 
@@ -224,8 +238,10 @@ def stack(xs: Sequence[Any], axis: int = 0) -> Tensor:
 def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
     """Cut into equal parts, or at the given positions."""
     x = lift(x)
+    axis = axis_index(axis, x.ndim)
     n = x.shape[axis]
-    if isinstance(sections, int):
+    if not hasattr(sections, "__len__"):
+        sections = operator.index(sections)  # type: ignore[arg-type]
         if n % sections:
             raise ShapeError(
                 message(
@@ -237,8 +253,8 @@ def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
             )
         cuts = [n // sections * k for k in range(1, sections)]
     else:
-        cuts = [int(c) for c in sections]
-    lead = (slice(None),) * (axis % x.ndim)
+        cuts = [int(c) for c in sections]  # type: ignore[union-attr]
+    lead = (slice(None),) * axis
     return [x[(*lead, slice(a, b))] for a, b in zip([0, *cuts], [*cuts, n], strict=True)]
 
 
@@ -246,9 +262,12 @@ def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
 def array_split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
     """Cut into parts as equal as can be."""
     x = lift(x)
-    if not isinstance(sections, int):
+    if hasattr(sections, "__len__"):
         return split(x, sections, axis)
-    size, extra = divmod(x.shape[axis], sections)
+    sections = operator.index(sections)  # type: ignore[arg-type]
+    if sections < 1:
+        raise ValueError(message("array_split", "at least one part was expected.", received=str(sections)))
+    size, extra = divmod(x.shape[axis_index(axis, x.ndim)], sections)
     return split(x, list(np.cumsum([size + 1] * extra + [size] * (sections - extra))[:-1]), axis)
 
 
@@ -256,17 +275,14 @@ def array_split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Te
 def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
     """The slices along an axis."""
     x = lift(x)
-    lead = (slice(None),) * (axis % x.ndim)
+    axis = axis_index(axis, x.ndim)
+    lead = (slice(None),) * axis
     return tuple(x[(*lead, k)] for k in range(x.shape[axis]))
 
 
 # ------------------------------------------------------------------ rearranging
 def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
-    return (
-        tuple(range(ndim))
-        if axis is None
-        else tuple(a % ndim for a in ((axis,) if isinstance(axis, int) else axis))
-    )
+    return tuple(range(ndim)) if axis is None else axis_tuple(axis, ndim)
 
 
 @helper
@@ -292,15 +308,16 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Arguments:
     """Elements moved along `axis`, those pushed out coming back at the other end (None: of the flattened
     array).
     """
-    shift = tuple(shift) if hasattr(shift, "__iter__") else int(shift)
-    return (x,), {"shift": shift, "axis": tuple(axis) if hasattr(axis, "__iter__") else axis}
+    x, shift = lift(x), np.asarray(constant("roll", shift)).tolist()
+    axis = axis if axis is None else axis_tuple(axis, x.ndim, allow_duplicate=True)
+    return (x,), {"shift": tuple(shift) if isinstance(shift, list) else shift, "axis": axis}
 
 
 @helper
 def tile(x: Any, reps: int | Sequence[int]) -> Tensor:
     """The whole array repeated `reps` times along each axis."""
     x = lift(x)
-    given = (reps,) if isinstance(reps, int) else tuple(reps)
+    given = tuple([operator.index(r) for r in reps]) if hasattr(reps, "__len__") else (operator.index(reps),)  # type: ignore
     ndim = max(x.ndim, len(given))
     shape = (1,) * (ndim - x.ndim) + x.shape
     times = (1,) * (ndim - len(given)) + given
@@ -315,57 +332,18 @@ def tile(x: Any, reps: int | Sequence[int]) -> Tensor:
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
     """Each element repeated, along `axis` (None: of the flattened array)."""
     x = ravel(x) if axis is None else lift(x)
-    along = 0 if axis is None else axis % x.ndim
+    along = 0 if axis is None else axis_index(axis, x.ndim)
     if isinstance(repeats, (int, np.integer)):
         wide = broadcast_to(
             expand_dims(x, along + 1), x.shape[: along + 1] + (int(repeats),) + x.shape[along + 1 :]
         )
         return reshape(wide, x.shape[:along] + (x.shape[along] * int(repeats),) + x.shape[along + 1 :])
-    return _gather(x, np.repeat(np.arange(x.shape[along]), np.asarray(repeats)), along)
+    return gather(x, np.repeat(np.arange(x.shape[along]), np.asarray(repeats)), along)
 
 
-def _gather(x: Tensor, indices: Any, axis: int) -> Tensor:
+def gather(x: Tensor, indices: Any, axis: int) -> Tensor:
+    """x's slices at integer indices along one axis."""
     return x[(slice(None),) * axis + (indices,)]
-
-
-def _pad_back(F: Any, g: Any, out: Any, x: Any, *, widths: tuple, value: Any) -> Any:
-    return g[tuple([slice(lo, lo + n) for (lo, _), n in zip(widths, x.shape, strict=True)])]
-
-
-@operation(
-    vjp=(_pad_back,),
-    jvp=lambda F, ts, out, x, *, widths, value: F.pad(ts[0], widths),
-    saves=("x.shape",),
-    forward=lambda B: lambda x, *, widths, value: B.pad(x, widths, constant_values=value),
-)
-def _pad(x: Any, widths: tuple, value: Any) -> Arguments:
-    return (x,), {"widths": widths, "value": value}
-
-
-_GATHERS = ("edge", "reflect", "symmetric", "wrap")
-
-
-@helper
-def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Tensor:
-    """Padded at the ends of its axes. mode: "constant", "edge", "reflect", "symmetric" or "wrap", as
-    numpy.pad.
-
-    pad_width: an int, a pair, or a pair per axis.
-    """
-    x = lift(x)
-    widths = tuple(
-        tuple(int(w) for w in pair) for pair in np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
-    )
-    if mode == "constant":
-        return _pad(x, widths, constant_values)
-    if mode not in _GATHERS:
-        raise ValueError(
-            message("pad", f"mode must be one of constant, {', '.join(_GATHERS)}.", received=repr(mode))
-        )
-    for axis, pair in enumerate(widths):
-        if pair != (0, 0):
-            x = _gather(x, np.pad(np.arange(x.shape[axis]), pair, mode=mode), axis)  # type: ignore[call-overload]
-    return x
 
 
 def _band(name: str, doc: str) -> Any:

@@ -1,0 +1,77 @@
+"""Softmax, its logarithm, and the cross-entropy with its gradient. References: `backend/common.py`."""
+
+from ..._typing import Array
+from .geometry import accumulator, one_block, rows, type_name
+from .host import Host
+
+NONE, MEAN, SUM = 0, 1, 2
+
+
+def softmax(host: Host, x: Array, *, log: bool = False) -> Array:
+    """Over the last axis."""
+    x = host.dense(x)
+    out = host.empty(x.shape, x.dtype)
+    if not x.size:
+        return out
+    classes = x.shape[-1]
+    count = x.size // classes
+    how, grid, block, shared = rows(count, classes, x.itemsize)
+    host.launch(f"softmax<{type_name(x)}, {how}>", grid, block, (x, out, count, classes, int(log)), shared)
+    return out
+
+
+def softmax_backward(host: Host, g: Array, out: Array, *, log: bool = False) -> Array:
+    """The cotangent of x, from that of out = softmax(x)."""
+    g, out = host.dense(g), host.dense(out)
+    dx = host.empty(out.shape, out.dtype)
+    if not out.size:
+        return dx
+    classes = out.shape[-1]
+    count = out.size // classes
+    how, grid, block, _ = rows(count, classes, out.itemsize)
+    warp = how.split(",")[0]
+    name = f"softmax_backward<{type_name(out)}, {warp}>"
+    host.launch(name, grid, block, (g, out, dx, count, classes, int(log)))
+    return dx
+
+
+def softmax_cross_entropy(
+    host: Host,
+    z: Array,
+    labels: Array,
+    weight: Array | None,
+    ignore_index: int | None,
+    smoothing: float,
+    reduction: int,
+    want_grad: bool,
+    *,
+    in_place: bool = False,
+) -> tuple[Array, Array | None]:
+    """Loss and d loss / d logits, as `common.softmax_cross_entropy`. With `in_place` the gradient overwrites
+    z.
+
+    A label out of range, which the host functions refuse, gives NaN here: to look for one would wait for the
+    device."""
+    xp, classes = host.xp, z.shape[-1]
+    z, labels = host.dense(z), host.dense(labels.astype(xp.int64, copy=False))
+    wide = accumulator(xp, z.dtype)
+    if weight is not None:
+        weight = host.dense(weight.astype(wide, copy=False))
+    count = labels.size
+    ignored = (0, 0) if ignore_index is None else (ignore_index, 1)
+    loss = host.empty(labels.shape, wide)
+    grad = None if not want_grad else z if in_place else host.empty(z.shape, z.dtype)
+    share = None
+    if reduction == MEAN:
+        share = host.empty((), wide)
+        name = f"label_share<{type_name(share)}>"
+        host.launch(name, 1, one_block(count), (labels, weight, share, count, classes, *ignored))
+    if count and classes:
+        how, grid, block, shared = rows(count, classes, z.itemsize)
+        args = (z, labels, weight, share, loss, grad, count, classes, float(smoothing), *ignored)
+        host.launch(f"softmax_cross_entropy<{type_name(z)}, {how}>", grid, block, args, shared)
+    if not reduction:
+        return loss.astype(z.dtype, copy=False), grad
+    total = host.empty((), z.dtype)
+    host.launch(f"scaled_total<{type_name(z)}>", 1, one_block(count), (loss, share, total, count))
+    return total, grad

@@ -1,0 +1,121 @@
+"""NumPy's reductions that leave NaN out, and give it no gradient."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..autograd.record import lift
+from ..autograd.tensor import Tensor
+from ..ops import elementwise as e
+from ..ops import reductions as r
+from . import _reductions as plain
+from ._plain import NOT_GIVEN, differentiable, mask_for, plainly, raw, reduced_axes
+
+
+def numbers(x: Tensor, where: Any = NOT_GIVEN) -> Any:
+    """A raw mask of the elements that count: those that are numbers, and that `where=` takes."""
+    valid = ~raw(e.isnan(x))
+    mask = mask_for(where, x)
+    return valid if mask is None else valid & mask
+
+
+def without_nan(a: Any, value: float) -> Tensor:
+    x = lift(a)
+    return e.where(numbers(x), x, value)
+
+
+# ------------------------------------------------------------------ sums, products, extremes
+@differentiable("nansum")
+def nansum(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN,
+    initial: Any = NOT_GIVEN, where: Any = NOT_GIVEN,
+) -> Tensor:  # fmt: skip
+    return plain.total(without_nan(a, 0), axis, dtype, None, keepdims, initial, where)
+
+
+@differentiable("nanprod")
+def nanprod(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN,
+    initial: Any = NOT_GIVEN, where: Any = NOT_GIVEN,
+) -> Tensor:  # fmt: skip
+    return plain.product(without_nan(a, 1), axis, dtype, None, keepdims, initial, where)
+
+
+@differentiable("nanmax")
+def nanmax(
+    a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN, initial: Any = NOT_GIVEN,
+    where: Any = NOT_GIVEN,
+) -> Tensor:  # fmt: skip
+    return _extreme(np.nanmax, a, axis, keepdims, initial, where)
+
+
+@differentiable("nanmin")
+def nanmin(
+    a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN, initial: Any = NOT_GIVEN,
+    where: Any = NOT_GIVEN,
+) -> Tensor:  # fmt: skip
+    return _extreme(np.nanmin, a, axis, keepdims, initial, where)
+
+
+def _extreme(function: Any, a: Any, axis: Any, keepdims: Any, initial: Any, where: Any) -> Tensor:
+    x = lift(a)
+    if plain.start(x, initial) is None and (mask_for(where, x) is not None or not x.size):
+        plainly(function, a, axis, where=where)  # raises where there is nothing to choose from
+    reduce = plain.largest if function is np.nanmax else plain.smallest
+    worst = plain.lowest(x) if function is np.nanmax else -plain.lowest(x)
+    valid = numbers(x, where)
+    result = reduce(e.where(valid, x, worst), axis, None, keepdims, initial)
+    axes = reduced_axes(axis, x.ndim, scalar=True)
+    some = backend.of(x.data).any(valid, axis=axes, keepdims=plain.kept(keepdims))
+    if plain.start(x, initial) is None and not some.all():
+        plain.no_elements("All-NaN slice encountered")
+        result = e.where(some, result, np.nan)
+    return result
+
+
+# ------------------------------------------------------------------ means, deviations
+@differentiable("nanmean")
+def nanmean(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN, *,
+    where: Any = NOT_GIVEN,
+) -> Tensor:  # fmt: skip
+    x = lift(a)
+    axes = reduced_axes(axis, x.ndim, scalar=True)
+    return plain.mean(x, axes, dtype, None, keepdims, where=numbers(x, where))
+
+
+@differentiable("nanvar")
+def nanvar(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOT_GIVEN, *,
+    where: Any = NOT_GIVEN, mean: Any = NOT_GIVEN, correction: Any = NOT_GIVEN,
+) -> Tensor:  # fmt: skip
+    ddof = plain.freedom(ddof, correction)
+    x = plain.converted(a, dtype)
+    axes = reduced_axes(axis, x.ndim, scalar=True)
+    mask = numbers(x, where)
+    n = plain.counted(x, axes, mask)
+    result = plain.divided(plain.squares(x, axes, mask, n, mean), n - ddof)
+    if (n <= ddof).any():
+        plain.no_elements("Degrees of freedom <= 0 for slice.")
+        result = e.where(n > ddof, result, np.nan)
+    return plain.converted(plain.without(result, axes, keepdims), dtype)
+
+
+@differentiable("nanstd")
+def nanstd(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOT_GIVEN, *,
+    where: Any = NOT_GIVEN, mean: Any = NOT_GIVEN, correction: Any = NOT_GIVEN,
+) -> Tensor:  # fmt: skip
+    return e.sqrt(nanvar(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction))
+
+
+# ------------------------------------------------------------------ running
+@differentiable("nancumsum")
+def nancumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Tensor:
+    return r.cumsum(plain.converted(without_nan(a, 0), dtype), axis)
+
+
+@differentiable("nancumprod")
+def nancumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Tensor:
+    return r.cumprod(plain.converted(without_nan(a, 1), dtype), axis)

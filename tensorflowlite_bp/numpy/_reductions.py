@@ -1,0 +1,259 @@
+"""NumPy's reductions: sums, products, extremes, means, deviations; with `where=`, `initial=` and `dtype=`.
+
+What `where` leaves out is replaced by the value that changes nothing, and gets no gradient. Equal extremes
+share the gradient evenly; `initial` gets half where it is one of them.
+"""
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..autograd.record import lift
+from ..autograd.tensor import Tensor, wrap
+from ..errors import ShapeError, message
+from ..ops import elementwise as e
+from ..ops import reductions as r
+from ..ops.shape import broadcast_to, reshape, transpose
+from ._plain import NOT_GIVEN, constants, differentiable, mask_for, plainly, raw, reduced_axes
+
+constants("all any count_nonzero argmax argmin nanargmax nanargmin")
+
+
+# ------------------------------------------------------------------ what they share
+def converted(a: Any, dtype: Any) -> Tensor:
+    """An argument in the dtype asked for."""
+    x = lift(a)
+    if dtype is None or x.dtype == dtype:
+        return x
+    if x.dtype.kind == "c" and np.dtype(dtype).kind != "c":
+        what = "Casting complex values to real discards the imaginary part"
+        warnings.warn(what, np.exceptions.ComplexWarning, stacklevel=5)
+    return e.astype(x, dtype)
+
+
+def filled(x: Tensor, mask: Any, value: Any) -> Tensor:
+    """x with `value` where a mask, if there is one, leaves its elements out."""
+    return x if mask is None else e.where(mask, x, value)
+
+
+def lowest(x: Tensor) -> Any:
+    """Below every number, also in the order of complex ones."""
+    return complex(-math.inf, -math.inf) if x.dtype.kind == "c" else -math.inf
+
+
+def start(x: Tensor, initial: Any) -> Tensor | None:
+    """`initial=` as a 0-d Tensor of x's dtype; None where none is given."""
+    if initial is NOT_GIVEN or initial is None:
+        return None
+    value = lift(initial)
+    if value.ndim:
+        raise ShapeError(message("initial", "a number was expected.", received=f"shape {value.shape}"))
+    if value.dtype.kind == "c" and x.dtype.kind != "c":
+        raise TypeError(message("initial", "a complex number does not fit.", received=str(x.dtype)))
+    return e.astype(value, x.dtype) if value.dtype != x.dtype else value
+
+
+def no_elements(what: str) -> None:
+    """Warn as NumPy does."""
+    warnings.warn(what, RuntimeWarning, stacklevel=6)
+
+
+def counted(x: Tensor, axes: tuple[int, ...], mask: Any) -> Any:
+    """How many elements a reduction takes: an int, or with a mask an array that keeps the reduced axes."""
+    return math.prod(x.shape[k] for k in axes) if mask is None else mask.sum(axes, keepdims=True)
+
+
+def divided(total: Tensor, count: Any) -> Tensor:
+    """total / count in the total's dtype; a count of 0 gives NaN or infinity, and NumPy's warning."""
+    return total / wrap(backend.of(total.data).asarray(count, dtype=total.data.real.dtype))
+
+
+def without(x: Tensor, axes: tuple[int, ...], keepdims: Any) -> Tensor:
+    """A result that kept its reduced axes, as `keepdims` wants it."""
+    if keepdims and keepdims is not NOT_GIVEN:
+        return x
+    return reshape(x, tuple([n for k, n in enumerate(x.shape) if k not in axes]))
+
+
+def kept(keepdims: Any) -> bool:
+    return keepdims is not NOT_GIVEN and bool(keepdims)
+
+
+# ------------------------------------------------------------------ sums, products, extremes
+@differentiable("sum")
+def total(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN,
+    initial: Any = NOT_GIVEN, where: Any = NOT_GIVEN,
+) -> Tensor:  # fmt: skip
+    if initial is None:  # no start, not even 0: NumPy says where that is an error
+        plainly(np.sum, a, axis, initial=None, where=where)
+    x = converted(a, dtype)
+    axes = reduced_axes(axis, x.ndim, scalar=True)
+    result = r.sum(filled(x, mask_for(where, x), 0), axes, keepdims=kept(keepdims))
+    first = start(x, initial)
+    return result if first is None else result + first
+
+
+@differentiable("prod")
+def product(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN,
+    initial: Any = NOT_GIVEN, where: Any = NOT_GIVEN,
+) -> Tensor:  # fmt: skip
+    if initial is None:
+        plainly(np.prod, a, axis, initial=None, where=where)
+    x = converted(a, dtype)
+    axes = reduced_axes(axis, x.ndim, scalar=True)
+    result = r.prod(filled(x, mask_for(where, x), 1), axes, keepdims=kept(keepdims))
+    first = start(x, initial)
+    return result if first is None else result * first
+
+
+def largest(
+    a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN, initial: Any = NOT_GIVEN,
+    where: Any = NOT_GIVEN,
+) -> Tensor:  # fmt: skip
+    return _extreme(np.max, a, axis, keepdims, initial, where)
+
+
+def smallest(
+    a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN, initial: Any = NOT_GIVEN,
+    where: Any = NOT_GIVEN,
+) -> Tensor:  # fmt: skip
+    return _extreme(np.min, a, axis, keepdims, initial, where)
+
+
+differentiable("max")(largest)
+differentiable("amax")(largest)
+differentiable("min")(smallest)
+differentiable("amin")(smallest)
+
+
+def _extreme(function: Any, a: Any, axis: Any, keepdims: Any, initial: Any, where: Any) -> Tensor:
+    x = lift(a)
+    axes = reduced_axes(axis, x.ndim, scalar=True)
+    mask, first = mask_for(where, x), start(x, initial)
+    if first is None and (mask is not None or not x.size):
+        plainly(function, a, axis, where=where)  # raises where there is nothing to choose from
+    upper = function is np.max
+    reduce, choose = (r.max, e.maximum) if upper else (r.min, e.minimum)
+    if first is not None and not math.prod(x.shape[k] for k in axes):
+        return broadcast_to(first, r.sum(x, axes, keepdims=kept(keepdims)).shape)
+    result = reduce(filled(x, mask, lowest(x) if upper else -lowest(x)), axes, keepdims=kept(keepdims))
+    return result if first is None else choose(result, first)
+
+
+@differentiable("ptp")
+def spread(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN) -> Tensor:
+    return largest(a, axis, keepdims=keepdims) - smallest(a, axis, keepdims=keepdims)
+
+
+# ------------------------------------------------------------------ means, deviations
+@differentiable("mean")
+def mean(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN, *,
+    where: Any = NOT_GIVEN,
+) -> Tensor:  # fmt: skip
+    x = converted(a, dtype)
+    axes = reduced_axes(axis, x.ndim)
+    mask = mask_for(where, x)
+    n = counted(x, axes, mask)
+    if not np.all(n):
+        no_elements("Mean of empty slice.")
+    if mask is None:
+        return r.mean(x, axes, keepdims=kept(keepdims))
+    narrow = x.dtype
+    x = e.astype(x, np.float32) if narrow.itemsize == 2 else x
+    result = divided(r.sum(filled(x, mask, 0), axes, keepdims=True), n)
+    return without(e.astype(result, narrow) if result.dtype != narrow else result, axes, keepdims)
+
+
+@differentiable("var")
+def variance(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOT_GIVEN, *,
+    where: Any = NOT_GIVEN, mean: Any = NOT_GIVEN, correction: Any = NOT_GIVEN,
+) -> Tensor:  # fmt: skip
+    ddof = freedom(ddof, correction)
+    x = converted(a, dtype)
+    axes = reduced_axes(axis, x.ndim)
+    mask = mask_for(where, x)
+    n = counted(x, axes, mask)
+    if np.any(n <= ddof):
+        no_elements("Degrees of freedom <= 0 for slice")
+    elif mask is None and mean is NOT_GIVEN:
+        return converted(r.var(x, axes, correction=ddof, keepdims=kept(keepdims)), dtype)
+    result = divided(squares(x, axes, mask, n, mean), np.maximum(n - ddof, 0))
+    return converted(without(result, axes, keepdims), dtype)
+
+
+def freedom(ddof: Any, correction: Any) -> Any:
+    if correction is NOT_GIVEN:
+        return ddof
+    if ddof != 0:
+        raise ValueError(message("var", "ddof and correction mean the same: give one.", received="both"))
+    return correction
+
+
+def squares(x: Tensor, axes: tuple[int, ...], mask: Any, n: Any, mean: Any) -> Tensor:
+    """The sum of |x - mean|^2 over what a mask leaves, the axes kept. mean: None or not given: x's own."""
+    if mean is NOT_GIVEN:
+        mean = divided(r.sum(filled(x, mask, 0), axes, keepdims=True), n)
+    centred = filled(x - mean, mask, 0)
+    square = e.real(centred * e.conjugate(centred)) if centred.dtype.kind == "c" else e.square(centred)
+    return r.sum(square, axes, keepdims=True)
+
+
+@differentiable("std")
+def deviation(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOT_GIVEN, *,
+    where: Any = NOT_GIVEN, mean: Any = NOT_GIVEN, correction: Any = NOT_GIVEN,
+) -> Tensor:  # fmt: skip
+    return e.sqrt(
+        variance(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction)
+    )
+
+
+# ------------------------------------------------------------------ weighted
+def weights_for(a: Any, weights: Any, axis: Any) -> Tensor:
+    """Weights in a's shape, or in that of the axes named, which then broadcast along the others."""
+    w = lift(weights)
+    if w.shape == a.shape:
+        return w
+    if axis is None:
+        raise TypeError(
+            message("weights", "an axis is needed where weights have another shape.", received=str(w.shape))
+        )
+    if w.shape != tuple(a.shape[k] for k in axis):
+        raise ShapeError(
+            message(
+                "weights",
+                "the shape of a, or of its axes named, was expected.",
+                received=f"weights {w.shape}, a {a.shape}, axis {axis}",
+            )
+        )
+    order = tuple(int(k) for k in np.argsort(axis))
+    return reshape(transpose(w, order), tuple([n if k in axis else 1 for k, n in enumerate(a.shape)]))
+
+
+@differentiable("average")
+def average(
+    a: Any, axis: Any = None, weights: Any = None, returned: Any = False, *, keepdims: Any = NOT_GIVEN
+) -> Any:
+    x = lift(a)
+    axes = reduced_axes(axis, x.ndim)
+    if weights is None:
+        result = mean(x, axes, keepdims=keepdims)
+        scale = wrap(backend.of(x.data).full(result.shape, x.size / result.size, result.dtype))
+        return (result, scale) if returned else result
+    w = weights_for(x, weights, None if axis is None else axes)
+    dtype = np.result_type(x.dtype, w.dtype, *(["f8"] if x.dtype.kind in "biu" else []))
+    x, w = converted(x, dtype), converted(w, dtype)
+    scale = r.sum(w, axes, keepdims=kept(keepdims))
+    if bool((raw(scale) == 0).any()):
+        raise ZeroDivisionError(message("average", "the weights sum to 0, nothing can be divided by them."))
+    result = r.sum(x * w, axes, keepdims=kept(keepdims)) / scale
+    if not returned:
+        return result
+    return result, scale if scale.shape == result.shape else broadcast_to(scale, result.shape)

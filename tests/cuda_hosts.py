@@ -1,0 +1,99 @@
+"""Hosts for the tests of the CUDA kernels: the emulator, built when first asked for, and a recorder of
+launches."""
+
+import fcntl
+import functools
+import hashlib
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pybind11
+import pytest
+
+from tensorflowlite_bp.backend.cuda import Module
+
+ROOT = Path(__file__).resolve().parent.parent
+KERNELS = ROOT / "kernels"
+CXX = os.environ.get("CXX") or shutil.which("g++")
+FLAGS = ["-std=c++17", "-DTFLBP_EMULATOR", f"-I{KERNELS}", "-Wall", "-fPIC", "-fvisibility=hidden"]
+
+needs_emulator = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CXX is None, reason="no g++"),
+    pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="x86-64 only"),
+    pytest.mark.skipif(not (KERNELS / "emulator").exists(), reason="not a source tree"),
+]
+
+
+def run(*command, **kwargs):
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False, **kwargs)
+    assert done.returncode == 0, (
+        f"{' '.join(map(str, command))}\n{done.stdout[-1000:]}\n{done.stderr[-4000:]}"
+    )
+    return done
+
+
+def build(name, sources, flags, link=()):
+    """The objects of `sources`, (file, own flags) each, linked into build/emulator/name; compiled again only
+    when a source, a header or a flag has changed."""
+    folder = ROOT / "build" / "emulator"
+    folder.mkdir(parents=True, exist_ok=True)
+    headers = sorted([*KERNELS.glob("cuda/*.cuh"), *KERNELS.glob("cuda/*.h"), *KERNELS.glob("emulator/*.h")])
+    shared = hashlib.sha256(b"".join(p.read_bytes() for p in headers)).hexdigest()
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of pytest-xdist's workers one builds
+
+        def compile_one(job):
+            source, own = job
+            command = [CXX, *FLAGS, *flags, *own, "-x", "c++", "-c", source]
+            key = hashlib.sha256((shared + source.read_text() + repr(command)).encode()).hexdigest()[:16]
+            made = folder / f"{source.stem}-{key}.o"
+            if not made.exists():
+                run(*command, "-o", made)
+            return made
+
+        with ThreadPoolExecutor(2) as pool:
+            objects = list(pool.map(compile_one, sources))
+        key = hashlib.sha256(repr(sorted(map(str, objects))).encode()).hexdigest()[:16]
+        made = folder / key / name
+        if not made.exists():
+            made.parent.mkdir(exist_ok=True)
+            run(CXX, *flags, *link, *objects, "-o", made)
+    return made
+
+
+def kernel_sources():
+    return [(path, []) for path in sorted(KERNELS.glob("cuda/*.cu"))]
+
+
+@functools.cache
+def emulator_module():
+    include = [f"-I{pybind11.get_include()}", f"-I{sysconfig.get_paths()['include']}"]
+    sources = [*kernel_sources(), (KERNELS / "emulator/emulator.cpp", ["-O2"])]
+    sources.append((KERNELS / "bindings/bind_cuda.cpp", include))
+    path = build("_native_emulator.so", sources, ["-O1"], ["-shared"])
+    spec = importlib.util.spec_from_file_location("_native_emulator", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Emulator(Module):
+    """Fresh memory is NaN, so that what a kernel leaves out is seen."""
+
+    def empty(self, shape, dtype):
+        out = np.empty(shape, dtype)
+        out.reshape(-1).view(np.uint8)[...] = 0xFF
+        return out
+
+
+@functools.cache
+def emulator():
+    return Emulator(emulator_module(), np)
