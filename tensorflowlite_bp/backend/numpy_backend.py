@@ -26,7 +26,7 @@ from numpy import (
 
 from .._typing import Array, Axis, Shape
 from ..errors import message
-from . import attention, chunked, common, conv, ctc, pool
+from . import attention, chunked, common, conv, ctc, pool, series
 from .native import native
 
 name = "numpy"
@@ -177,6 +177,18 @@ def put_along_axis(x: Array, *, indices: Array, axis: int, shape: Shape) -> Arra
     out = np.zeros(shape, x.dtype)
     np.add.at(out, common.along_axis(np, indices, axis, shape), x)
     return out
+
+
+def convolve(x: Array, y: Array, *, mode: str) -> Array:
+    return np.convolve(x, y, mode)
+
+
+def sinc(x: Array, *, order: int = 0) -> Array:
+    return series.sinc(np, x, order)
+
+
+def i0(x: Array, *, order: int = 0) -> Array:
+    return series.i0(np, x, order)
 
 
 def argsort_stable(x: Array, *, axis: int = -1) -> Array:

@@ -36,7 +36,8 @@ OTHER = (
 
 # The forward of the op of that name in ops/, with its parameters as keywords.
 OPS = (
-    "copy argsort_stable take_along einsum_labelled var norm2 logsumexp erf sigmoid softplus log_sigmoid"
+    "copy argsort_stable take_along einsum_labelled var norm2 logsumexp erf sigmoid softplus log_sigmoid "
+    "convolve i0 sinc"
 ).split()
 
 # Fused: a compiled kernel where one fits, else a composition. Arguments as in `numpy_backend`.

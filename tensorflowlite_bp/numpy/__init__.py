@@ -14,14 +14,18 @@ from typing import Any
 import numpy as _np
 
 from . import (
+    _calculus,
     _covariance,
     _cumulative,
     _fft,
+    _grids,
     _histograms,
     _indexing,
     _linalg,
     _nan,
+    _numbers,
     _order,
+    _polynomials,
     _quantiles,
     _questions,
     _reductions,
@@ -33,16 +37,30 @@ from ._creation import (
     array,
     asanyarray,
     asarray,
+    asarray_chkfinite,
     ascontiguousarray,
     asfortranarray,
+    bartlett,
+    blackman,
     empty,
     eye,
     from_dlpack,
     full,
+    geomspace,
+    hamming,
+    hanning,
     identity,
+    indices,
+    kaiser,
+    linspace,
+    logspace,
     ones,
+    require,
+    tri,
     zeros,
 )
+from ._functional import fromfunction, fromiter, vectorize
+from ._grids import c_, mgrid, ogrid, r_
 from ._refused import REFUSED, refuse
 from ._table import TABLE
 

@@ -1,13 +1,19 @@
 """Arrays from nested lists that hold Tensors, and new arrays on the current backend."""
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from .. import backend
+from ..autograd.op import is_float
+from ..autograd.record import lift
 from ..autograd.tensor import Tensor
-from ..ops import interchange
-from ..ops.elementwise import astype, copy
-from ..ops.shape import nested, reshape
-from ._table import has_tensor
+from ..errors import message
+from ..ops import interchange, signal
+from ..ops.elementwise import astype, copy, floor, power
+from ..ops.shape import axis_index, broadcast_to, concatenate, expand_dims, moveaxis, nested, reshape
+from ._table import has_tensor, implements
 
 
 # ------------------------------------------------------------------ from what there is
@@ -45,14 +51,30 @@ def asanyarray(a: Any, dtype: Any = None, order: Any = None, **options: Any) -> 
     return asarray(a, dtype, order, **options)
 
 
-def ascontiguousarray(a: Any, dtype: Any = None) -> Any:
+def asarray_chkfinite(a: Any, dtype: Any = None, order: Any = None) -> Any:
+    """numpy.asarray_chkfinite: raises ValueError where a number is NaN or infinite."""
+    out = asarray(a, dtype, order)
+    raw = lift(out).data
+    if raw.dtype.kind in "fc" and not np.isfinite(raw).all():
+        raise ValueError(message("asarray_chkfinite", "the array must not hold infs or NaNs."))
+    return out
+
+
+def ascontiguousarray(a: Any, dtype: Any = None, **options: Any) -> Any:
     """numpy.ascontiguousarray: at least one axis, in C order."""
     return _laid_out(a, dtype, "C")
 
 
-def asfortranarray(a: Any, dtype: Any = None) -> Any:
+def asfortranarray(a: Any, dtype: Any = None, **options: Any) -> Any:
     """numpy.asfortranarray. The memory of a Tensor stays as it is: its order shows nowhere in the values."""
     return _laid_out(a, dtype, "F")
+
+
+def _laid_out(a: Any, dtype: Any, order: str) -> Any:
+    if not has_tensor(a):
+        return backend.current().array(a, dtype=dtype, order=order, copy=None, ndmin=1)
+    out = _converted(a, dtype, fresh=False)
+    return out if out.ndim else reshape(out, (1,))
 
 
 def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Any:
@@ -61,11 +83,11 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
     return out if isinstance(x, Tensor) else out.data
 
 
-def _laid_out(a: Any, dtype: Any, order: str) -> Any:
+def require(a: Any, dtype: Any = None, requirements: Any = None, **options: Any) -> Any:
+    """numpy.require; of a Tensor only the dtype is required, its memory stays as it is."""
     if not has_tensor(a):
-        return backend.current().array(a, dtype=dtype, order=order, copy=None, ndmin=1)
-    out = _converted(a, dtype, fresh=False)
-    return out if out.ndim else reshape(out, (1,))
+        return np.require(a, dtype, requirements, **options)
+    return _converted(a, dtype, fresh=False)
 
 
 # ------------------------------------------------------------------ new
@@ -86,15 +108,23 @@ def empty(shape: Any, dtype: Any = float, order: Any = "C", **options: Any) -> A
 
 def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", **options: Any) -> Any:
     """numpy.full, on the current backend; with a Tensor as the value a Tensor, recorded."""
-    if not isinstance(fill_value, Tensor):
+    if not has_tensor(fill_value):
         return backend.current().full(shape, fill_value, dtype, order, **options)
-    out = fill_value if dtype is None else astype(fill_value, dtype)
-    return out * backend.of(out.data).ones(shape, out.dtype)
+    return copy(broadcast_to(_converted(fill_value, dtype, fresh=False), shape))
 
 
 def arange(*args: Any, **options: Any) -> Any:
-    """numpy.arange, on the current backend."""
-    return backend.current().arange(*args, **options)
+    """numpy.arange, on the current backend; Tensors as start and step get gradients."""
+    if not has_tensor([*args, *options.values()]):
+        return backend.current().arange(*args, **options)
+    given = dict(zip(("start", "stop", "step"), args, strict=False)) | options
+    if "stop" not in given:
+        given["stop"] = given.pop("start")
+    start, stop, step = lift(given.get("start", 0)), lift(given["stop"]), lift(given.get("step", 1))
+    plain = [t.item() for t in (start, stop, step)]
+    places = backend.of(start.data).arange(len(np.arange(*plain)))
+    dtype = given.get("dtype") or np.result_type(start.dtype, stop.dtype, step.dtype)
+    return astype(start + step * places, dtype)
 
 
 def eye(
@@ -107,3 +137,156 @@ def eye(
 def identity(n: int, dtype: Any = None, **options: Any) -> Any:
     """numpy.identity, on the current backend."""
     return eye(n, dtype=float if dtype is None else dtype, **options)
+
+
+def placed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """NumPy's function of plain numbers, its arrays moved to the current backend. On NumPy it is NumPy's."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        out = function(*args, **kwargs)
+        if backend.current().name == "numpy":
+            return out
+        move = backend.current().asarray
+        return tuple([move(a) for a in out]) if isinstance(out, tuple) else move(out)
+
+    call.__name__ = call.__qualname__ = function.__name__
+    call.__doc__ = f"numpy.{function.__name__}, on the current backend."
+    call.__wrapped__ = function  # type: ignore[attr-defined]  # its signature
+    return call
+
+
+bartlett, blackman, hamming, hanning = map(placed, (np.bartlett, np.blackman, np.hamming, np.hanning))
+indices, tri, linspace, logspace, geomspace = map(
+    placed, (np.indices, np.tri, np.linspace, np.logspace, np.geomspace)
+)
+
+
+def kaiser(M: int, beta: Any) -> Any:
+    """numpy.kaiser, on the current backend; a Tensor as beta gets a gradient."""
+    if not isinstance(beta, Tensor):
+        return placed(np.kaiser)(M, beta)
+    if M < 1:
+        return beta[np.zeros(0, np.intp)] if beta.ndim else astype(beta, np.float64).reshape(1)[:0]
+    middle = (M - 1) / 2.0
+    arch = np.sqrt(1 - ((np.arange(M) - middle) / middle) ** 2) if M > 1 else np.ones(1)
+    return signal.i0(beta * arch) / signal.i0(beta)
+
+
+# ------------------------------------------------------------------ like another
+def _like(name: str) -> None:
+    @implements(name)
+    def entry(
+        prototype: Any,
+        dtype: Any = None,
+        order: str = "K",
+        subok: bool = True,
+        shape: Any = None,
+        *,
+        device: str | None = None,
+    ) -> Tensor:
+        raw = lift(prototype).data
+        return lift(getattr(backend.of(raw), name)(raw, dtype=dtype, order=order, shape=shape))
+
+    if name != "empty_like":
+
+        @implements(name)
+        def entry_of_a(
+            a: Any,
+            dtype: Any = None,
+            order: str = "K",
+            subok: bool = True,
+            shape: Any = None,
+            *,
+            device: str | None = None,
+        ) -> Tensor:
+            return entry(a, dtype, order, subok, shape)
+
+
+for _name in ("zeros_like", "ones_like", "empty_like"):
+    _like(_name)
+
+
+@implements("full_like")
+def _full_like(
+    a: Any,
+    fill_value: Any,
+    dtype: Any = None,
+    order: str = "K",
+    subok: bool = True,
+    shape: Any = None,
+    *,
+    device: str | None = None,
+) -> Tensor:
+    a = lift(a)
+    dtype = a.dtype if dtype is None else dtype
+    return full(a.shape if shape is None else shape, lift(fill_value), dtype)
+
+
+# ------------------------------------------------------------------ spaced values
+@implements("linspace")
+def _linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+    *,
+    device: str | None = None,
+) -> Any:
+    start, stop = [x if is_float(x.dtype) else astype(x, np.float64) for x in map(nested, (start, stop))]
+    gaps = num - 1 if endpoint else num
+    step = (stop - start) / gaps if gaps > 0 else lift(np.nan)
+    out = _spaced(lambda k: start + step * k if gaps > 0 else start + 0 * k * stop, stop, num, endpoint)
+    out = _finished(out, dtype, axis)
+    return (out, step) if retstep else out
+
+
+def _spaced(at: Callable[[Any], Tensor], stop: Tensor, num: int, endpoint: bool) -> Tensor:
+    """The values at 0 ... num - 1 along a new first axis; the last one is `stop` itself."""
+    if num < 0:
+        raise ValueError(message("linspace", "the number of samples is not negative.", received=str(num)))
+    shape = at(0).shape
+    out = at(np.arange(num).reshape((-1,) + (1,) * len(shape)))
+    if not endpoint or num < 2:
+        return out
+    return concatenate([out[:-1], expand_dims(broadcast_to(astype(stop, out.dtype), shape), 0)])
+
+
+def _finished(out: Tensor, dtype: Any, axis: int) -> Tensor:
+    if dtype is not None and out.dtype != dtype:
+        out = astype(floor(out) if np.dtype(dtype).kind in "iu" else out, dtype)
+    return moveaxis(out, 0, axis_index(axis, out.ndim))
+
+
+@implements("logspace")
+def _logspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    base: Any = 10.0,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Tensor:
+    base = nested(base)
+    if base.ndim:
+        wide = np.broadcast_shapes(nested(start).shape, nested(stop).shape, base.shape)
+        start, stop, base = [broadcast_to(nested(x), wide) for x in (start, stop, base)]
+    exponents = _linspace(start, stop, num, endpoint)
+    base = astype(base, np.result_type(base.dtype, exponents.dtype))
+    out = power(base, exponents)
+    return _finished(out if dtype is None else astype(out, dtype), None, axis)
+
+
+@implements("geomspace")
+def _geomspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
+) -> Tensor:
+    start, stop = [x if is_float(x.dtype) else astype(x, np.float64) for x in map(nested, (start, stop))]
+    if not (start.data.all() and stop.data.all()):
+        raise ValueError(message("geomspace", "a geometric sequence cannot include 0."))
+    ratio, gaps = stop / start, num - 1 if endpoint else num
+    out = _spaced(lambda k: start * power(ratio, k / max(gaps, 1)), stop, num, endpoint)
+    return _finished(out if dtype is None else astype(out, dtype), None, axis)

@@ -22,6 +22,7 @@ from . import (
     random,
     reductions,
     shape,
+    signal,
     solve,
 )
 from .creation import *  # noqa: F403

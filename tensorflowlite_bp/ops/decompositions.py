@@ -229,7 +229,7 @@ def eigvalsh(x: Any, UPLO: Any = "L") -> Tensor:
 
 
 # ------------------------------------------------------------------ eigenvalues in general
-def _eig_back(F: Any, gs: Any, outs: Any, needs: Any, x: Any) -> list[Any]:
+def _eig_back(F: Any, gs: Any, outs: Any, needs: Any, x: Any, *, real: bool) -> list[Any]:
     w, v = outs
     gw, gv = flip(F, gs[0]), flip(F, gs[1])
     vh = h(F, v)
@@ -241,12 +241,19 @@ def _eig_back(F: Any, gs: Any, outs: Any, needs: Any, x: Any) -> list[Any]:
     return [flip(F, F.linalg.solve(vh, F.matmul(middle, vh)))]
 
 
-@operations(
-    vjp=_eig_back, name="linalg.eig_complex", forward=lambda B: lambda x: tuple(B.linalg.eig(x)),
-)  # fmt: skip
-def eig_complex(x: Any) -> Arguments:
-    """(eigenvalues, eigenvectors as columns) of each complex matrix."""
-    return (x,), {}
+def _eig(B: Any) -> Any:
+    def forward(x: Any, *, real: bool) -> tuple[Any, ...]:
+        return tuple([part.astype(x.dtype, copy=False) for part in B.linalg.eig(x.real if real else x)])
+
+    return forward
+
+
+@operations(vjp=_eig_back, name="linalg.eig_complex", forward=_eig)
+def eig_complex(x: Any, real: bool = False) -> Arguments:
+    """(eigenvalues, eigenvectors as columns) of each complex matrix. real: no entry has an imaginary part,
+    and the order of the eigenvalues is that of real matrices.
+    """
+    return (x,), {"real": real}
 
 
 def _complex(name: str, x: Any) -> tuple[Tensor, bool]:
@@ -266,7 +273,7 @@ def eig(x: Any, *, always_complex: bool = False) -> Any:
     Where a real matrix has only real eigenvalues the result is real, as NumPy's, unless always_complex.
     """
     x, was_real = _complex("eig", x)
-    w, v = eig_complex(x)
+    w, v = eig_complex(x, was_real)
     if was_real and not always_complex and not w.data.imag.any() and not v.data.imag.any():
         w, v = real(w), real(v)
     return EigResult(w, v)
@@ -276,7 +283,10 @@ def eig(x: Any, *, always_complex: bool = False) -> Any:
 def eigvals(x: Any, *, always_complex: bool = False) -> Tensor:
     """The eigenvalues of each matrix; real where all are, as NumPy's, unless always_complex."""
     x, was_real = _complex("eigvals", x)
-    w = eig_complex(x)[0] if x.node is not None else lift(np.linalg.eigvals(x.data))
+    if x.node is not None:
+        w = eig_complex(x, was_real)[0]
+    else:
+        w = lift(np.linalg.eigvals(x.data.real if was_real else x.data))
     if w.dtype.kind != "c":
         w = astype(w, x.dtype)
     return real(w) if was_real and not always_complex and not w.data.imag.any() else w
