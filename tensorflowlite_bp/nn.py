@@ -17,8 +17,9 @@ from .ops.conv import avg_pool, conv, conv_transpose, max_pool
 from .ops.ctc import ctc_loss
 from .ops.elementwise import tanh
 from .ops.losses import sigmoid_cross_entropy, softmax_cross_entropy
-from .ops.nn import batch_norm, dropout, embedding, group_norm, layer_norm, linear, one_hot, rms_norm
+from .ops.nn import batch_norm, dropout, embedding, linear, one_hot
 from .ops.reductions import logsumexp
+from .ops.row_norms import group_norm, layer_norm, rms_norm
 
 swish = silu
 

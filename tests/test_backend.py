@@ -14,7 +14,14 @@ from tensorflowlite_bp.errors import DeviceError, DTypeError
 
 FOLDER = Path(bp.__file__).parent
 OWN = {n for n in vars(protocol.Backend) if not n.startswith("_")} | set(protocol.Backend.__annotations__)
-LISTS = (protocol.ELEMENTWISE, protocol.PREDICATES, protocol.OTHER, protocol.OPS, protocol.FUSED)
+LISTS = (
+    protocol.ELEMENTWISE,
+    protocol.PREDICATES,
+    protocol.OTHER,
+    protocol.OPS,
+    protocol.ACTIVATIONS,
+    protocol.FUSED,
+)
 KNOWN = {n for names in LISTS for n in names} | OWN
 
 

@@ -5,31 +5,17 @@
 
 #include "tflbp/parallel.h"
 
-#if defined(__unix__)
-#include <unistd.h>
-#endif
-
 namespace tflbp {
 namespace {
 
 constexpr int kScratchSlot = 3;
+constexpr int64_t kSharedCache = 2 << 20;    // of the last level, that one thread may fill with a packed B
 constexpr int64_t kOneThreadBelow = 400000;  // multiply-adds: 4 us of AVX2, a few times a fork and join
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 const GemmFunctions<float>& functions(float) { return TFLBP_DISPATCH(gemm_table).f32; }
 const GemmFunctions<double>& functions(double) { return TFLBP_DISPATCH(gemm_table).f64; }
-
-const CacheSizes& cache_sizes() {
-    static const CacheSizes sizes = [] {
-        CacheSizes s{512 << 10, 2 << 20};
-#ifdef _SC_LEVEL2_CACHE_SIZE  // 0 in some virtual machines and on musl
-        if (const long l2 = sysconf(_SC_LEVEL2_CACHE_SIZE); l2 > 0) s.l2 = l2;
-#endif
-        return s;
-    }();
-    return sizes;
-}
 
 // How C is cut: rows x cols pieces. Cutting columns repeats the reading of A in every piece, cutting rows
 // repeats the packing of B, which costs about as much as one row of tiles, transposed B about two.
@@ -77,7 +63,7 @@ template <class T>
 bool gemm(const GemmArgs<T>& g) {
     if (g.m <= 0 || g.n <= 0) return true;
     const GemmFunctions<T>& f = functions(T());
-    const CacheSizes& cache = cache_sizes();
+    const CacheSizes cache{cache_sizes().l2, kSharedCache};
     // Chosen by the whole problem, never by a thread's share of it: the two sum in different orders.
     const bool dots = g.m <= kDotRows && g.b.trans && !g.a.trans;
     const bool small = double(g.m) * double(g.n) * double(g.k) < kOneThreadBelow;

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "tflbp/cache.h"
 #include "tflbp/isa.h"
 
 namespace tflbp {
@@ -31,11 +32,6 @@ struct GemmArgs {
     int64_t ldc;
     const T* bias;  // n values added to every row, or null
     bool relu;      // C = max(C, 0) after the bias; NaN stays NaN
-};
-
-// Bytes of cache that one thread may fill.
-struct CacheSizes {
-    int64_t l2, l3;
 };
 
 constexpr int64_t kDotRows = 3;

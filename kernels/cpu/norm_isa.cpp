@@ -7,16 +7,13 @@
 // and a channel that fits L2 the second reading comes from there. Deterministic: the chunks depend on the
 // shape alone, and are merged in their order.
 
+#include "moments.h"
 #include "tflbp/kernels.h"
 #include "tflbp/parallel.h"
-#include "vector_math.h"
 
 namespace tflbp {
 namespace TFLBP_ISA {
 namespace {
-
-inline int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
-inline int64_t pieces(int64_t n, int64_t chunk) { return (n + chunk - 1) / chunk; }
 
 // How the work is cut. Channels last: rows are glued to virtual rows of about kWidth elements, so that three
 // channels fill vectors too; a chunk is `chunk` virtual rows. Channels first: the images are cut into groups
@@ -25,7 +22,7 @@ struct Cut {
     int64_t glued, width, chunk, chunks;  // last: rows per virtual row, its elements, virtual rows per chunk
     int64_t images, groups;               // first
 };
-constexpr int64_t kWidth = 256, kChunk = 16384, kRun = 4096, kMinRows = 32, kBlock = 64;
+constexpr int64_t kWidth = 256, kChunk = 16384, kMinRows = 32, kBlock = 64;
 
 inline Cut cut_of(const NormShape& s) {
     Cut c{};
@@ -51,67 +48,8 @@ size_t workspace(const NormShape& s) {  // enough doubles for both directions an
     return (size_t)n * sizeof(double);
 }
 
-// Count, mean and sum of squares about the mean of two sets of numbers, merged.
-struct Moments {
-    double n, mean, m2;
-    void merge(double n2, double mean2, double m22) {
-        if (n2 == 0) return;
-        const double total = n + n2, delta = mean2 - mean;
-        mean += delta * (n2 / total);
-        m2 += m22 + delta * delta * (n * n2 / total);
-        n = total;
-    }
-};
-
 // ---------------------------------------------------------------------------------------------- channels
 // last
-
-// body(first column) for groups of kGroup columns; the last group overlaps the one before (a virtual row is
-// never narrower).
-template <class T, class F>
-inline void over_groups(int64_t width, const F& body) {
-    for (int64_t j = 0; j < width; j += kGroup<T>) body(smaller(j, width - kGroup<T>));
-}
-
-// Mean and sum of squares about it for each column of a (rows, width) block. The mean is taken as a distance
-// from the first row: a large one would lose digits in float32 (5e-4 at 1e4).
-template <class T>
-void column_moments(const T* x, int64_t rows, int64_t width, double* mean, double* m2) {
-    constexpr int64_t kN = kGroup<T>;
-    const T share = T(1) / (T)rows;
-    over_groups<T>(width, [=](int64_t j0) {
-        T first[kN], m[kN], q[kN];
-        for (int64_t j = 0; j < kN; ++j) first[j] = x[j0 + j], m[j] = q[j] = 0;
-        for (int64_t i = 0; i < rows; ++i)
-            for (int64_t j = 0; j < kN; ++j) m[j] += x[i * width + j0 + j] - first[j];
-        for (int64_t j = 0; j < kN; ++j) m[j] *= share;
-        for (int64_t i = 0; i < rows; ++i)
-            for (int64_t j = 0; j < kN; ++j) {
-                const T d = (x[i * width + j0 + j] - first[j]) - m[j];
-                q[j] += d * d;
-            }
-        for (int64_t j = 0; j < kN; ++j)
-            mean[j0 + j] = (double)first[j] + (double)m[j], m2[j0 + j] = (double)q[j];
-    });
-}
-
-// Column sums of g and of g * (x - mean).
-template <class T>
-void column_sums(const T* g, const T* x, const T* mean, int64_t rows, int64_t width, double* sum_g,
-                 double* sum_gx) {
-    constexpr int64_t kN = kGroup<T>;
-    over_groups<T>(width, [=](int64_t j0) {
-        T m[kN], p[kN], q[kN];
-        for (int64_t j = 0; j < kN; ++j) m[j] = mean[j0 + j], p[j] = q[j] = 0;
-        for (int64_t i = 0; i < rows; ++i)
-            for (int64_t j = 0; j < kN; ++j) {
-                const int64_t at = i * width + j0 + j;
-                p[j] += g[at];
-                q[j] += g[at] * (x[at] - m[j]);
-            }
-        for (int64_t j = 0; j < kN; ++j) sum_g[j0 + j] = (double)p[j], sum_gx[j0 + j] = (double)q[j];
-    });
-}
 
 // The rows of chunk k: whole virtual rows, or, in the last chunk, the rest: fewer rows than make a virtual
 // one.
@@ -282,21 +220,6 @@ void backward_last(const NormBackward<T>& a) {
 
 // --------------------------------------------------------------------------------------------- channels
 // first
-
-template <class T>
-void run_moments(const T* x, int64_t n, Moments* all) {
-    for (int64_t b = 0; b < n; b += kRun) {
-        const int64_t len = smaller(kRun, n - b);
-        const T *v = x + b, first = v[0];
-        const T mean =
-            group_sum<T>(len, [=](int64_t i) { return v[i] - first; }) / (T)len;  // from `first`, as above
-        const T q = group_sum<T>(len, [=](int64_t i) {
-            const T d = (v[i] - first) - mean;
-            return d * d;
-        });
-        all->merge((double)len, (double)first + (double)mean, (double)q);
-    }
-}
 
 // jobs: body(channel, group of images, index of its partial). With one group the channel's second pass
 // follows at once, while the channel is still in cache.

@@ -2,6 +2,8 @@
 // awkward sizes, heap buffers of exactly the needed size so that one element too far is seen. Arguments:
 // kernels | threads. The values are checked by tests/test_kernels.py; here only that they are finite.
 
+#include "driver.h"
+
 #include <unistd.h>
 
 #include <cmath>
@@ -22,31 +24,6 @@
 namespace {
 
 using namespace tflbp;
-
-uint64_t state = 1;
-double uniform() {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (double)(state >> 11) * 0x1p-53;
-}
-
-// An exact-size heap array: what vector gives has no slack, and ASan guards both ends.
-template <class T>
-struct Buffer {
-    explicit Buffer(int64_t n, double low = -2, double high = 2) : size(n), p(new T[n]) {
-        for (int64_t i = 0; i < n; ++i) p[i] = (T)(low + (high - low) * uniform());
-    }
-    operator T*() { return p.get(); }
-    void check(const char* where) {
-        for (int64_t i = 0; i < size; ++i)
-            if (!std::isfinite((double)p[i])) {
-                std::printf("%s: element %lld of %lld is %g\n", where, (long long)i, (long long)size,
-                            (double)p[i]);
-                std::exit(1);
-            }
-    }
-    int64_t size;
-    std::unique_ptr<T[]> p;
-};
 
 template <class T>
 struct Tables {
@@ -182,6 +159,7 @@ void kernels() {
         run_all<float>({TFLBP_DISPATCH(loss_f32), TFLBP_DISPATCH(norm_f32), TFLBP_DISPATCH(optimizer_f32)});
         run_all<double>({TFLBP_DISPATCH(loss_f64), TFLBP_DISPATCH(norm_f64), TFLBP_DISPATCH(optimizer_f64)});
         run_random();
+        run_fused();
         std::printf("%s done\n", isa_name(level));
     }
     run_allocator();

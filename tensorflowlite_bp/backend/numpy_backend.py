@@ -26,7 +26,14 @@ from numpy import (
 
 from .._typing import Array, Axis, Shape
 from ..errors import message
-from . import attention, chunked, common, conv, ctc, pool, series
+from . import attention, chunked, common, conv, ctc, fused, pool, series
+from .fused import (
+    group_norm,
+    group_norm_backward,
+    is_narrow,
+    row_norm,
+    row_norm_backward,
+)
 from .native import native
 
 name = "numpy"
@@ -36,11 +43,6 @@ linalg = np.linalg
 _this = sys.modules[__name__]
 _add_reduce = np.add.reduce  # np.sum is this with 900 ns of wrapper around it
 _NARROW = {np.dtype("float16")}
-
-
-def is_narrow(dtype: np.dtype) -> bool:
-    """16-bit floats, whose sums are taken in float32."""
-    return dtype.itemsize == 2 and dtype.kind in "fV"
 
 
 def device(x: Array) -> str:
@@ -293,21 +295,8 @@ def philox(n: int, *, seed: int, offset: int) -> Array:
     return common.philox(np, n, seed, offset)
 
 
-# ------------------------------------------------------------------ activations that NumPy lacks
-def sigmoid(x: Array) -> Array:
-    return common.sigmoid(np, x)
-
-
-def softplus(x: Array) -> Array:
-    return common.softplus(np, x)
-
-
-def log_sigmoid(x: Array) -> Array:
-    return -common.softplus(np, -x)
-
-
-def erf(x: Array) -> Array:
-    return common.erf(np, x)
+# ------------------------------------------------------------------ activations: fused.py, activations.py
+globals().update(fused.activations_of(_this))
 
 
 # ------------------------------------------------------------------ losses: chunked.py, ctc.py

@@ -21,6 +21,7 @@ from . import (
     padding,
     random,
     reductions,
+    row_norms,
     shape,
     signal,
     solve,

@@ -1,52 +1,57 @@
 """Activations and the softmax family."""
 
-import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..autograd.declare import Arguments, operation, unary
-from ..autograd.op import helper
+from ..autograd.op import graph, helper, offer
 from ..autograd.record import lift
 from ..autograd.tensor import Tensor
+from ..backend.activations import BACKWARD, COMPOSED
 from ..errors import ShapeError, message
 from .elementwise import clip, exp, expm1, minimum, positive, tanh, where
+
+# ------------------------------------------------------------------ derivatives, as rules name them
+for _name in BACKWARD:
+    offer(_name, partial(COMPOSED[_name], graph))
+
 
 # ------------------------------------------------------------------ activations
 relu = unary(
     "relu",
-    vjp=lambda F, g, out, x: g * F.greater(out, 0),
+    vjp=lambda F, g, out, x: F.relu_backward(g, out),
     saves=("out",),
     forward=lambda B: lambda x: B.maximum(x, 0),
     doc="max(x, 0); the derivative at 0 is 0. NaN stays NaN.",
 )
 sigmoid = unary(
     "sigmoid",
-    vjp=lambda F, g, out, x: g * out * (1 - out),
+    vjp=lambda F, g, out, x: F.sigmoid_backward(g, out),
     saves=("out",),
     doc="1 / (1 + exp(-x)), without overflow.",
 )
 softplus = unary(
     "softplus",
-    vjp=lambda F, g, out, x: g * F.sigmoid(x),
+    vjp=lambda F, g, out, x: F.softplus_backward(g, x),
     saves=("x",),
     doc="log(1 + exp(x)), without overflow: a smooth relu.",
 )
 log_sigmoid = unary(
     "log_sigmoid",
-    vjp=lambda F, g, out, x: g * F.sigmoid(-x),
+    vjp=lambda F, g, out, x: F.log_sigmoid_backward(g, x),
     saves=("x",),
     doc="log(sigmoid(x)), without overflow.",
 )
 silu = unary(
     "silu",
-    vjp=lambda F, g, out, x: g * F.sigmoid(x) * (1 + x * (1 - F.sigmoid(x))),
+    vjp=lambda F, g, out, x: F.silu_backward(g, x),
     saves=("x",),
-    forward=lambda B: lambda x: x * B.sigmoid(x),
     doc="x * sigmoid(x), also called swish.",
 )
 erf = unary(
     "erf",
-    vjp=lambda F, g, out, x: g * F.exp(-(x * x)) * (2 / math.sqrt(math.pi)),
+    vjp=lambda F, g, out, x: F.erf_backward(g, x),
     saves=("x",),
     doc="The error function.",
 )
@@ -106,26 +111,24 @@ def celu(x: Any, alpha: float = 1.0) -> Tensor:
     return _exponential_tail(lift(x), alpha, alpha)
 
 
-@helper
-def gelu(x: Any, *, approximate: bool = False) -> Tensor:
+@operation(
+    vjp=(lambda F, g, out, x, *, approximate: F.gelu_backward(g, x, approximate=approximate),),
+    saves=("x",),
+    elementwise=True,
+)
+def gelu(x: Any, *, approximate: bool = False) -> Arguments:
     """x * Phi(x), Phi the normal distribution function (Hendrycks and Gimpel 2016); approximate: by tanh.
 
     >>> import tensorflowlite_bp as bp
     >>> float(bp.nn.gelu(bp.asarray(1.0)))
-    0.841344746068543
+    0.8413447460685429
     """
-    x = lift(x)
-    if approximate:
-        inner = (x + 0.044715 * (x * x * x)) * math.sqrt(2 / math.pi)
-        return 0.5 * x * (1.0 + tanh(inner))
-    return 0.5 * x * (1.0 + erf(x * math.sqrt(0.5)))
+    return (x,), {"approximate": bool(approximate)}
 
 
-@helper
-def mish(x: Any) -> Tensor:
-    """x * tanh(softplus(x))."""
-    x = lift(x)
-    return x * tanh(softplus(x))
+mish = unary(
+    "mish", vjp=lambda F, g, out, x: F.mish_backward(g, x), saves=("x",), doc="x * tanh(softplus(x))."
+)
 
 
 @helper
@@ -153,14 +156,9 @@ def glu(x: Any, axis: int = -1) -> Tensor:
 
 
 # ------------------------------------------------------------------ softmax family
-def _softmax_back(F: Any, g: Any, out: Any, x: Any, *, axis: int) -> Any:
-    weighted = g * out
-    return weighted - out * F.sum(weighted, axis=axis, keepdims=True)
-
-
 @operation(
-    vjp=(_softmax_back,),
-    jvp=lambda F, ts, out, x, *, axis: _softmax_back(F, ts[0], out, x, axis=axis),
+    vjp=(lambda F, g, out, x, *, axis: F.softmax_backward(g, out, axis=axis),),
+    jvp=lambda F, ts, out, x, *, axis: F.softmax_backward(ts[0], out, axis=axis),  # the Jacobian is symmetric
     saves=("out",),
 )
 def softmax(x: Any, axis: int = -1) -> Arguments:
@@ -168,12 +166,8 @@ def softmax(x: Any, axis: int = -1) -> Arguments:
     return (x,), {"axis": axis}
 
 
-def _log_softmax_back(F: Any, g: Any, out: Any, x: Any, *, axis: int) -> Any:
-    return g - F.exp(out) * F.sum(g, axis=axis, keepdims=True)
-
-
 @operation(
-    vjp=(_log_softmax_back,),
+    vjp=(lambda F, g, out, x, *, axis: F.log_softmax_backward(g, out, axis=axis),),
     jvp=lambda F, ts, out, x, *, axis: ts[0] - F.sum(F.exp(out) * ts[0], axis=axis, keepdims=True),
     saves=("out",),
 )

@@ -183,7 +183,7 @@ cosh = unary("cosh", vjp=lambda F, g, out, x: g * F.sinh(x), saves=("x",), doc="
 # g - (g out) out instead of g (1 - out out): a Python scalar among the operands would cost as much as two
 # array products
 tanh = unary(
-    "tanh", vjp=lambda F, g, out, x: g - g * out * out, saves=("out",), doc="The hyperbolic tangent."
+    "tanh", vjp=lambda F, g, out, x: F.tanh_backward(g, out), saves=("out",), doc="The hyperbolic tangent."
 )
 arcsinh = unary(
     "arcsinh",

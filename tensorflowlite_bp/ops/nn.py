@@ -14,7 +14,7 @@ from ..autograd.record import agree_all, apply_aux, applyn, constant, lift
 from ..autograd.tensor import Tensor, wrap
 from ..errors import DTypeError, ShapeError, message
 from . import activations, random
-from .elementwise import sqrt, square
+from .elementwise import sqrt
 from .reductions import mean
 
 
@@ -229,50 +229,6 @@ def _statistic(x: Any) -> Any:
 
 
 public(_BATCH_NORM, batch_norm)
-
-
-@helper
-def layer_norm(x: Any, weight: Any = None, bias: Any = None, *, axis: Any = -1, eps: float = 1e-5) -> Tensor:
-    """Normalise each example over `axis` (Ba, Kiros and Hinton 2016). weight, bias: the shape of the
-    normalised axes, or None.
-    """
-    x = lift(x)
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    centred = x - mean(x, axes, keepdims=True)
-    out = centred / sqrt(mean(square(centred), axes, keepdims=True) + eps)
-    return _scale_shift(out, weight, bias, axes)
-
-
-@helper
-def rms_norm(x: Any, weight: Any = None, *, axis: Any = -1, eps: float = 1e-6) -> Tensor:
-    """x / sqrt(mean(x^2) + eps) over `axis`, times weight (Zhang and Sennrich 2019)."""
-    x = lift(x)
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    return _scale_shift(x / sqrt(mean(square(x), axes, keepdims=True) + eps), weight, None, axes)
-
-
-def _scale_shift(out: Tensor, weight: Any, bias: Any, axes: tuple[int, ...]) -> Tensor:
-    places = {a % out.ndim for a in axes}
-    shape = tuple(n if i in places else 1 for i, n in enumerate(out.shape))
-    if weight is not None:
-        out = out * lift(weight).reshape(shape)
-    return out if bias is None else out + lift(bias).reshape(shape)
-
-
-@helper
-def group_norm(x: Any, groups: int, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Tensor:
-    """Normalise groups of channels of each example (Wu and He 2018). x: (batch, *space, channels)."""
-    x = lift(x)
-    channels = x.shape[-1]
-    if channels % groups:
-        raise ShapeError(
-            message(
-                "group_norm", f"{groups} groups must divide the channels.", received=f"{channels} channels"
-            )
-        )
-    split = x.reshape((x.shape[0], -1, groups, channels // groups))
-    out = layer_norm(split, axis=(1, 3), eps=eps).reshape(x.shape)
-    return _scale_shift(out, weight, bias, (-1,))
 
 
 # ------------------------------------------------------------------ regularisation, look-up

@@ -1,0 +1,135 @@
+"""Fused functions on NumPy arrays: the compiled kernel where one fits, else the composition.
+
+A kernel reads C-contiguous float32 and float64: other strides are copied first, 16-bit floats widened.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array
+from . import activations, common, row_norms
+from .native import native
+
+_FLOATS = (np.dtype("float32"), np.dtype("float64"))
+
+
+def is_narrow(dtype: np.dtype) -> bool:
+    """16-bit floats, whose sums are taken in float32."""
+    return dtype.itemsize == 2 and dtype.kind in "fV"
+
+
+def plain(x: Any) -> Any:
+    """x as a kernel can read it, or None; None stays None."""
+    if x is None or x.dtype in _FLOATS:
+        return None if x is None else np.asarray(x, order="C")
+    return x.astype(np.float32, order="C") if is_narrow(x.dtype) else None
+
+
+def fits(x: Any) -> bool:
+    return native is not None and (x.dtype in _FLOATS or is_narrow(x.dtype))
+
+
+# ------------------------------------------------------------------ activations
+def _elementwise(composed: Callable, kernel: str, kind: str) -> Callable:
+    """f(x), or f(g, kept): kernel `kind`, else the composition."""
+    if native is None:
+        return composed
+    number, run = native.ACTIVATIONS.index(kind), getattr(native, kernel)
+
+    def function(*args: Array) -> Array:
+        out = run(number, *args)
+        if out is not None:
+            return out
+        if not fits(args[0]) or args[0].dtype != args[-1].dtype:
+            return composed(*args)
+        return run(number, *map(plain, args)).astype(args[0].dtype, copy=False)
+
+    return function
+
+
+def _bound(name: str, library: Any) -> Callable:
+    composed = activations.COMPOSED[name]
+    return lambda *args, **params: composed(library, *args, **params)
+
+
+def activations_of(library: Any) -> dict[str, Callable]:
+    """The functions of `activations`, and those that NumPy lacks, with a kernel where there is one.
+
+    library: the backend, for the compositions.
+    """
+    forwards: dict[str, Callable] = {
+        "sigmoid": lambda x: common.sigmoid(np, x),
+        "softplus": lambda x: common.softplus(np, x),
+        "log_sigmoid": lambda x: -common.softplus(np, -x),
+        "erf": lambda x: common.erf(np, x),
+    }
+    found = {name: _elementwise(f, "activation", name) for name, f in forwards.items()}
+    for name in activations.COMPOSED:
+        kind, back, _ = name.partition("_backward")
+        kernel = "activation_backward" if back else "activation"
+        if kind == "gelu":
+            found[name] = _gelu(name, kernel, library)
+        elif "softmax" in kind:
+            found[name] = _softmax_backward(name, library)
+        else:
+            found[name] = _elementwise(_bound(name, library), kernel, kind)
+    return found
+
+
+def _gelu(name: str, kernel: str, library: Any) -> Callable:
+    exact, rough = [
+        _elementwise(lambda *args, a=approximate: _bound(name, library)(*args, approximate=a), kernel, kind)
+        for approximate, kind in ((False, "gelu"), (True, "gelu_tanh"))
+    ]
+    return lambda *args, approximate: (rough if approximate else exact)(*args)
+
+
+def _softmax_backward(name: str, library: Any) -> Callable:
+    composed, log = _bound(name, library), name.startswith("log")
+
+    def backward(g: Array, out: Array, *, axis: int) -> Array:
+        if native is not None and axis in (-1, g.ndim - 1):
+            dx = native.softmax_backward(g, out, log)
+            if dx is not None:
+                return dx
+        return composed(g, out, axis=axis)
+
+    return backward
+
+
+# ------------------------------------------------------------------ normalisation of rows and groups
+def row_norm(x: Array, weight: Any, bias: Any, *, eps: float, axes: int, centred: bool) -> tuple:
+    if fits(x) and x.size:
+        features = int(np.prod(x.shape[x.ndim - axes :]))
+        out = native.row_norm_forward(plain(x), plain(weight), plain(bias), eps, features, centred)  # type: ignore[union-attr]
+        if out is not None:
+            return out[0].astype(x.dtype, copy=False), *out[1:]
+    return row_norms.row_norm(np, x, weight, bias, eps=eps, axes=axes, centred=centred)
+
+
+def row_norm_backward(g: Array, x: Array, weight: Any, mean: Any, inv_std: Array, *, axes: int) -> tuple:
+    if fits(x) and x.size:
+        found = native.row_norm_backward(plain(g), plain(x), plain(weight), mean, inv_std)  # type: ignore[union-attr]
+        if found is not None:
+            return tuple([None if i is None else i.astype(x.dtype, copy=False) for i in found])
+    return row_norms.row_norm_backward(np, g, x, weight, mean, inv_std, axes=axes)
+
+
+def group_norm(x: Array, weight: Any, bias: Any, *, groups: int, eps: float) -> tuple:
+    if fits(x):
+        out = native.group_norm_forward(plain(x), plain(weight), plain(bias), eps, groups)  # type: ignore[union-attr]
+        if out is not None:
+            return out[0].astype(x.dtype, copy=False), *out[1:]
+    return row_norms.group_norm(np, x, weight, bias, groups=groups, eps=eps)
+
+
+def group_norm_backward(
+    g: Array, x: Array, weight: Any, mean: Array, inv_std: Array, *, groups: int
+) -> tuple:
+    if fits(x):
+        found = native.group_norm_backward(plain(g), plain(x), plain(weight), mean, inv_std, groups)  # type: ignore[union-attr]
+        if found is not None:
+            return tuple([i.astype(x.dtype, copy=False) for i in found])
+    return row_norms.group_norm_backward(np, g, x, weight, mean, inv_std, groups=groups)
