@@ -13,6 +13,7 @@ import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pybind11
 import pytest
@@ -97,3 +98,40 @@ class Emulator(Module):
 @functools.cache
 def emulator():
     return Emulator(emulator_module(), np)
+
+
+# ------------------------------------------------------------------ what the tests of the kernels share
+FLOATS = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
+TOLERANCE = {"float32": 2e-6, "float64": 1e-13, "float16": 1e-3, "bfloat16": 8e-3}
+
+
+def named(dtype):
+    return np.dtype(dtype).name
+
+
+@pytest.fixture(params=[0, 1, 2], ids=["forward", "reverse", "random"])
+def each_order(request):
+    """The emulator, with each order of the threads."""
+    found = emulator()
+    found.module.schedule(request.param)
+    yield found
+    found.module.schedule(0)
+
+
+def close(got, want, factor=1.0, terms=1e-30):
+    """Within a few roundings of the result's own type, relative to the largest entry or to the terms that
+    cancel in it.
+    """
+    tolerance = TOLERANCE[got.dtype.name] * factor
+    got, want = got.astype(np.float64), np.asarray(want, np.float64)
+    scale = np.abs(want[np.isfinite(want)]).max(initial=terms)
+    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance * scale)
+
+
+def offset(x, by):
+    """A copy of x that starts `by` elements past a 64-byte boundary."""
+    space = np.empty(x.size * x.itemsize + 256, np.uint8)
+    start = -space.ctypes.data % 64 + by * x.itemsize
+    out = space[start : start + x.nbytes].view(x.dtype).reshape(x.shape)
+    out[...] = x
+    return out

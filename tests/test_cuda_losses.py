@@ -1,48 +1,20 @@
 """Softmax and cross-entropy kernels on the emulator, against the NumPy references in float64."""
 
-import ml_dtypes
 import numpy as np
 import pytest
-from cuda_hosts import emulator, needs_emulator
+from cuda_hosts import FLOATS, close, each_order, named, needs_emulator, offset
 
 from tensorflowlite_bp.backend import common
 from tensorflowlite_bp.backend.cuda import losses
 
 pytestmark = needs_emulator
-
-FLOATS = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
-TOLERANCE = {"float32": 2e-6, "float64": 1e-13, "float16": 1e-3, "bfloat16": 8e-3}
-
-
-@pytest.fixture(params=[0, 1, 2], ids=["forward", "reverse", "random"])
-def host(request):
-    found = emulator()
-    found.module.schedule(request.param)
-    yield found
-    found.module.schedule(0)
-
-
-def close(got, want, factor=1.0):
-    """Within a few roundings of the result's own type, relative to the largest entry."""
-    tolerance = TOLERANCE[got.dtype.name] * factor
-    got, want = got.astype(np.float64), np.asarray(want, np.float64)
-    scale = np.abs(want[np.isfinite(want)]).max(initial=1e-30)
-    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance * scale)
-
-
-def offset(x, by):
-    """A copy of x that starts `by` elements past a 64-byte boundary."""
-    space = np.empty(x.size * x.itemsize + 256, np.uint8)
-    start = -space.ctypes.data % 64 + by * x.itemsize
-    out = space[start : start + x.nbytes].view(x.dtype).reshape(x.shape)
-    out[...] = x
-    return out
+host = each_order
 
 
 ROWS = [(1, 1), (3, 7), (5, 10), (2, 1000), (3, 1025), (1, 9000), (2, 25000)]
 
 
-@pytest.mark.parametrize("dtype", FLOATS, ids=lambda d: np.dtype(d).name)
+@pytest.mark.parametrize("dtype", FLOATS, ids=named)
 @pytest.mark.parametrize("shape", ROWS)
 @pytest.mark.parametrize("log", [False, True])
 def test_softmax(host, dtype, shape, log):
@@ -61,7 +33,7 @@ def test_softmax(host, dtype, shape, log):
         close(dx, y * (gw - (y * gw).sum(-1, keepdims=True)), 4)
 
 
-@pytest.mark.parametrize("dtype", FLOATS, ids=lambda d: np.dtype(d).name)
+@pytest.mark.parametrize("dtype", FLOATS, ids=named)
 @pytest.mark.parametrize("shape", ROWS)
 @pytest.mark.parametrize("reduction", [0, 1, 2])
 @pytest.mark.parametrize("extras", [False, True])

@@ -124,18 +124,8 @@ __global__ void __launch_bounds__(Row<WARP>::most, 1)
     if (row.index >= rows) return;
     const int64_t at = row.index * classes;
     A sum = 0;
-    const bool same = alike(g + at, out + at);
-    each_pack(g + at, classes, row.thread, row.threads, [&](int64_t i, const auto& pack) {
-        typedef typename Plain<decltype(pack)>::type P;
-        if (log) {
-            for (int j = 0; j < P::count; j++) sum += widen(pack.at[j]);
-        } else if (same) {
-            const P y = *reinterpret_cast<const P*>(out + at + i);
-            for (int j = 0; j < P::count; j++) sum += widen(pack.at[j]) * widen(y.at[j]);
-        } else {
-            for (int j = 0; j < P::count; j++) sum += widen(pack.at[j]) * widen(out[at + i + j]);
-        }
-    });
+    each_pair(g + at, out + at, classes, row.thread, row.threads,
+              [&](int64_t, T d, T y) { sum += log ? widen(d) : widen(d) * widen(y); });
     sum = group_sum<WARP>(sum);
     map(
         dx + at, classes, row.thread, row.threads,
@@ -211,7 +201,7 @@ __global__ void __launch_bounds__(Row<WARP>::most, 1)
 
 // share[0] = 1 / (number of labels that count, or the sum of their weights). One block.
 template <class A>
-__global__ void __launch_bounds__(512)
+__global__ void __launch_bounds__(512, 1)
     label_share(const int64_t* __restrict__ labels, const A* __restrict__ weight, A* __restrict__ share,
                 int64_t rows, int64_t classes, int64_t ignored, int64_t ignores) {
     A total = 0;
@@ -229,7 +219,7 @@ __global__ void __launch_bounds__(512)
 
 // out[0] = sum(x) * share[0]. One block.
 template <class T>
-__global__ void __launch_bounds__(512)
+__global__ void __launch_bounds__(512, 1)
     scaled_total(const typename Compute<T>::type* __restrict__ x,
                  const typename Compute<T>::type* __restrict__ share, T* __restrict__ out, int64_t n) {
     typedef typename Compute<T>::type A;

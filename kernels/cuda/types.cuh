@@ -23,6 +23,20 @@ struct Compute<double> {
     typedef double type;
 };
 
+// Significant binary digits.
+template <class T>
+struct Digits {
+    static const int count = 24;
+};
+template <>
+struct Digits<float16> {
+    static const int count = 11;
+};
+template <>
+struct Digits<bfloat16> {
+    static const int count = 8;
+};
+
 // The type of a lambda's `const auto&` parameter.
 template <class T>
 struct Plain {
@@ -138,6 +152,23 @@ __device__ __forceinline__ void each(const T* p, int64_t n, int t, int threads, 
         UNROLL_ALL
         for (int j = 0; j < pack.count; j++) body(i + j, pack.at[j]);
     });
+}
+
+// body(i, x, y) for the elements of two arrays; 16 bytes at a time where both are aligned alike.
+template <class T, class Body>
+__device__ __forceinline__ void each_pair(const T* p, const T* q, int64_t n, int t, int threads, Body body) {
+    typedef typename Wide<T>::type W;
+    const int64_t head = alike(p, q) ? misaligned(p, n) : n, wide = (n - head) / W::count;
+    UNROLL(1)
+    for (int64_t i = t; i < head; i += threads) body(i, p[i], q[i]);
+    UNROLL(2)
+    for (int64_t k = t; k < wide; k += threads) {
+        const W x = reinterpret_cast<const W*>(p + head)[k], y = reinterpret_cast<const W*>(q + head)[k];
+        UNROLL_ALL
+        for (int j = 0; j < W::count; j++) body(head + k * W::count + j, x.at[j], y.at[j]);
+    }
+    UNROLL(1)
+    for (int64_t i = head + wide * W::count + t; i < n; i += threads) body(i, p[i], q[i]);
 }
 
 // out[i] = body(i, in[i]...) for any number of inputs of one type; 16 bytes at a time where all are aligned

@@ -236,6 +236,8 @@ static inline void __stcs(T* p, T value) {
 static inline float __uint_as_float(unsigned bits) { return emulator::from_bits<float>(bits); }
 static inline unsigned __float_as_uint(float x) { return unsigned(emulator::to_bits(x)); }
 static inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned((uint64_t(a) * b) >> 32); }
+static inline double sinpi(double x) { return std::sin(x * 3.14159265358979323846); }
+static inline double cospi(double x) { return std::cos(x * 3.14159265358979323846); }
 // glibc declares functions of these names, so they are macros
 #define __expf(x) std::exp(float(x))
 #define __logf(x) std::log(float(x))

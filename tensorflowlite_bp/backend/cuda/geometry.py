@@ -6,6 +6,7 @@ from .host import NAMES, Host
 
 ROW_WARPS = 4  # as in types.cuh: rows of a block whose rows take a warp each
 SHORT = 4096  # bytes of a row that a warp takes
+COLUMN_THREADS = 256  # as in columns.cuh
 KEPT = 96 << 10  # bytes of a row that stay in shared memory: every GPU since sm_80 has 99 KB a block
 
 
@@ -42,3 +43,28 @@ def one_block(n: int) -> int:
 def blocks_for(host: Host, n: int, per_block: int, each: int = 8) -> int:
     """Blocks of a loop over n elements: enough for all processors, `each` on one of them."""
     return min(ceil_div(n, per_block), each * host.processors)
+
+
+def vector(host: Host, columns: int, *arrays: Any) -> int:
+    """Elements that a thread takes at once from rows of `columns`: 16 bytes' worth where every row begins on
+    a 16-byte boundary, else 1.
+    """
+    count = 16 // arrays[0].itemsize
+    fits = columns % count == 0 and all(host.value(a) % 16 == 0 for a in arrays if a is not None)
+    return count if fits else 1
+
+
+def columns(
+    host: Host, rows: int, columns: int, width: int, matrices: int = 1
+) -> tuple[tuple[int, int, int], tuple[int, int]]:
+    """(grid, block) for `matrices` of rows by columns, `width` columns a thread. The grid's y splits the
+    rows."""
+    threads = ceil_div(columns, width)
+    x = 1
+    while x < min(threads, 32):
+        x *= 2
+    y = COLUMN_THREADS // x
+    across = ceil_div(threads, x)
+    wanted = ceil_div(8 * host.processors, max(1, across * matrices))
+    splits = max(1, min(wanted, ceil_div(rows, 2 * y), 1024))
+    return (across, splits, matrices), (x, y)
