@@ -9,5 +9,6 @@ def with_zeros(*shape):
 
 CASES = [
     OpCase("cumprod", normal((2, 5)), grid(axis=[None, 0, 1]), complex=True),
+    OpCase("logaddexp", lambda r: [r.normal(size=3)] * 2, id="logaddexp-equal"),
     OpCase("cumprod", with_zeros(3, 7), grid(axis=[None, 0, -1]), complex=True, id="cumprod-zeros"),
 ]

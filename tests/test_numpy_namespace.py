@@ -19,8 +19,9 @@ def test_every_public_name_is_there():
 
 
 def test_raw_arrays_stay_raw():
-    assert np.sum is real.sum
+    assert np.where is real.where
     assert np.exp is real.exp
+    assert type(np.sum(real.ones(2))) is real.float64
     for made in (np.zeros((2, 3)), np.ones(2), np.full(2, 3.0), np.arange(3), np.eye(2), np.identity(2)):
         assert type(made) is real.ndarray
     assert type(np.array([1.0, 2.0])) is real.ndarray

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tensorflowlite_bp as bp
+import tensorflowlite_bp.numpy
 from tensorflowlite_bp.testing import check_grads
 
 R = np.random.default_rng(7)
@@ -185,6 +186,21 @@ def test_equal_elements():
     np.testing.assert_allclose(gradient(np.unique, x), [[1, 1, 0], [1, 0, 0]])
     np.testing.assert_allclose(gradient(lambda a: np.intersect1d(a, x), x), [[1, 1, 0], [1, 0, 0]])
     np.testing.assert_allclose(gradient(lambda a: np.median(a, 1), x), [[0, 1, 0], [0, 1, 0]])
+
+
+def test_nested_lists_of_tensors():
+    x, y = (bp.tensor(v, requires_grad=True) for v in (2.0, 3.0))
+    out = bp.numpy.sum([[x, y], [x * y, 1.0]]) + bp.numpy.max([x, y]) + bp.numpy.mean((x, y))
+    out = out + np.average(x, weights=y) + bp.numpy.std([x, y], ddof=1)
+    out.backward()
+    np.testing.assert_allclose((x.grad.item(), y.grad.item()), (5.5 - 0.5**0.5, 4.5 + 0.5**0.5), rtol=1e-13)
+
+
+def test_one_element_does_not_deviate():
+    for f in (np.std, np.nanstd, np.var, lambda a: np.std(a, where=a > 3), bp.std):
+        assert gradient(f, np.array([4.0])) == 0
+    values = np.array([[1.0, np.nan], [1.0, 3.0]])
+    np.testing.assert_allclose(gradient(lambda a: np.nanstd(a, 1), values), [[0, 0], [-0.5, 0.5]])
 
 
 def test_products_with_zeros():

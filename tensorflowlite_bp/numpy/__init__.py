@@ -5,8 +5,8 @@
 np.float64(1.0)
 
 NumPy hands a call that sees a Tensor to us by itself, so most names here simply are NumPy's: raw arrays in,
-raw arrays out, at no cost. Defined here is what NumPy does not hand over: what makes arrays from nested
-lists, and what makes new arrays, which live on the current backend.
+raw arrays out, at no cost. Defined here is what NumPy does not hand over: what takes or makes arrays from
+nested lists, and what makes new arrays, which live on the current backend.
 """
 
 from typing import Any
@@ -61,10 +61,12 @@ from ._creation import (
 )
 from ._functional import fromfunction, fromiter, vectorize
 from ._grids import c_, mgrid, ogrid, r_
+from ._lists import LISTS
 from ._refused import REFUSED, refuse
 from ._table import TABLE
 
 __all__ = [name for name in _np.__all__ if name not in REFUSED]
+globals().update(LISTS)
 
 
 def __getattr__(name: str) -> Any:

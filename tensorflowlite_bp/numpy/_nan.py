@@ -90,7 +90,20 @@ def nanvar(
     a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOT_GIVEN, *,
     where: Any = NOT_GIVEN, mean: Any = NOT_GIVEN, correction: Any = NOT_GIVEN,
 ) -> Tensor:  # fmt: skip
-    ddof = plain.freedom(ddof, correction)
+    return _spread_by(False, a, axis, dtype, plain.freedom(ddof, correction), keepdims, where, mean)
+
+
+@differentiable("nanstd")
+def nanstd(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOT_GIVEN, *,
+    where: Any = NOT_GIVEN, mean: Any = NOT_GIVEN, correction: Any = NOT_GIVEN,
+) -> Tensor:  # fmt: skip
+    return _spread_by(True, a, axis, dtype, plain.freedom(ddof, correction), keepdims, where, mean)
+
+
+def _spread_by(
+    root: bool, a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, where: Any, mean: Any
+) -> Tensor:
     x = plain.converted(a, dtype)
     axes = reduced_axes(axis, x.ndim, scalar=True)
     mask = numbers(x, where)
@@ -99,15 +112,8 @@ def nanvar(
     if (n <= ddof).any():
         plain.no_elements("Degrees of freedom <= 0 for slice.")
         result = e.where(n > ddof, result, np.nan)
+    result = plain.root(result, n, mean) if root else result
     return plain.converted(plain.without(result, axes, keepdims), dtype)
-
-
-@differentiable("nanstd")
-def nanstd(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOT_GIVEN, *,
-    where: Any = NOT_GIVEN, mean: Any = NOT_GIVEN, correction: Any = NOT_GIVEN,
-) -> Tensor:  # fmt: skip
-    return e.sqrt(nanvar(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
 # ------------------------------------------------------------------ running

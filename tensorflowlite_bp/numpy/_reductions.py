@@ -16,7 +16,7 @@ from ..autograd.tensor import Tensor, wrap
 from ..errors import ShapeError, message
 from ..ops import elementwise as e
 from ..ops import reductions as r
-from ..ops.shape import broadcast_to, reshape, transpose
+from ..ops.shape import broadcast_to, nested, reshape, transpose
 from ._plain import NOT_GIVEN, constants, differentiable, mask_for, plainly, raw, reduced_axes
 
 constants("all any count_nonzero argmax argmin nanargmax nanargmin")
@@ -25,7 +25,7 @@ constants("all any count_nonzero argmax argmin nanargmax nanargmin")
 # ------------------------------------------------------------------ what they share
 def converted(a: Any, dtype: Any) -> Tensor:
     """An argument in the dtype asked for."""
-    x = lift(a)
+    x = nested(a)
     if dtype is None or x.dtype == dtype:
         return x
     if x.dtype.kind == "c" and np.dtype(dtype).kind != "c":
@@ -175,7 +175,20 @@ def variance(
     a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOT_GIVEN, *,
     where: Any = NOT_GIVEN, mean: Any = NOT_GIVEN, correction: Any = NOT_GIVEN,
 ) -> Tensor:  # fmt: skip
-    ddof = freedom(ddof, correction)
+    return _spread_by(r.var, a, axis, dtype, freedom(ddof, correction), keepdims, where, mean)
+
+
+@differentiable("std")
+def deviation(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOT_GIVEN, *,
+    where: Any = NOT_GIVEN, mean: Any = NOT_GIVEN, correction: Any = NOT_GIVEN,
+) -> Tensor:  # fmt: skip
+    return _spread_by(r.std, a, axis, dtype, freedom(ddof, correction), keepdims, where, mean)
+
+
+def _spread_by(
+    measure: Any, a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, where: Any, mean: Any
+) -> Tensor:
     x = converted(a, dtype)
     axes = reduced_axes(axis, x.ndim)
     mask = mask_for(where, x)
@@ -183,9 +196,18 @@ def variance(
     if np.any(n <= ddof):
         no_elements("Degrees of freedom <= 0 for slice")
     elif mask is None and mean is NOT_GIVEN:
-        return converted(r.var(x, axes, correction=ddof, keepdims=kept(keepdims)), dtype)
+        return converted(measure(x, axes, correction=ddof, keepdims=kept(keepdims)), dtype)
     result = divided(squares(x, axes, mask, n, mean), np.maximum(n - ddof, 0))
+    if measure is r.std:
+        result = root(result, n, mean)
     return converted(without(result, axes, keepdims), dtype)
+
+
+def root(square: Tensor, n: Any, mean: Any) -> Tensor:
+    """The deviations of variances. One element alone deviates by 0, whatever it is: its derivative is 0."""
+    if mean is not NOT_GIVEN or np.all(n > 1):
+        return e.sqrt(square)
+    return e.where(n > 1, e.sqrt(e.where(n > 1, square, 1)), square)
 
 
 def freedom(ddof: Any, correction: Any) -> Any:
@@ -205,20 +227,10 @@ def squares(x: Tensor, axes: tuple[int, ...], mask: Any, n: Any, mean: Any) -> T
     return r.sum(square, axes, keepdims=True)
 
 
-@differentiable("std")
-def deviation(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = NOT_GIVEN, *,
-    where: Any = NOT_GIVEN, mean: Any = NOT_GIVEN, correction: Any = NOT_GIVEN,
-) -> Tensor:  # fmt: skip
-    return e.sqrt(
-        variance(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction)
-    )
-
-
 # ------------------------------------------------------------------ weighted
 def weights_for(a: Any, weights: Any, axis: Any) -> Tensor:
     """Weights in a's shape, or in that of the axes named, which then broadcast along the others."""
-    w = lift(weights)
+    w = nested(weights)
     if w.shape == a.shape:
         return w
     if axis is None:

@@ -149,7 +149,7 @@ logaddexp2 = binary(
 
 def _ratio(F: Any, x: Any, y: Any) -> Any:
     """exp(x) / (exp(x) + exp(y)); equal infinities count half."""
-    same = F.equal(x, y)
+    same = F.logical_and(F.equal(x, y), F.isinf(x))
     return F.sigmoid(F.where(same, 0.0, x) - F.where(same, 0.0, y))
 
 

@@ -103,8 +103,10 @@ def var(x: Any, axis: Any = None, *, correction: float = 0.0, keepdims: bool = F
 
 @helper
 def std(x: Any, axis: Any = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
-    """The standard deviation, sqrt(var). Its gradient is not finite where the deviation is 0."""
-    return sqrt(var(x, axis, correction=correction, keepdims=keepdims))
+    """The standard deviation, sqrt(var). Its gradient is not finite where several elements deviate by 0."""
+    x = lift(x)
+    square = var(x, axis, correction=correction, keepdims=keepdims)
+    return sqrt(square) if common.count(x.shape, _axis(axis)) != 1 else square  # of one element: always 0
 
 
 # ------------------------------------------------------------------ extremes: ties share evenly
