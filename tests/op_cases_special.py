@@ -146,3 +146,4 @@ CASES = [
     OpCase("special.lambertw", POSITIVE, numpy=sp.lambertw, complex=True, narrow="complex64"),
     one("wrightomega", complex=True),
 ]  # fmt: skip
+CASES += [two("stdtr", (0.5, 6), (-3, 3)), two("stdtrit", (0.5, 6), (0.1, 0.9))]

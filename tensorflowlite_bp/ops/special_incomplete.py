@@ -101,9 +101,9 @@ def _log_gamma_density(B: Any) -> Callable:
 
 
 def _over(F: Any, power: Any, x: Any) -> Any:
-    """power / x, and 0 where power is 0, at x = 0 too."""
-    none = F.equal(power, 0)
-    return F.where(none, F.zeros_like(x * power), power / F.where(none, F.ones_like(x), x))
+    """power / x, and 0 where both are."""
+    none = F.logical_and(F.equal(power, 0), F.equal(x, 0))
+    return power / F.where(none, F.ones_like(x), x)
 
 
 log_gamma_density = many(
