@@ -2,8 +2,10 @@
 follow the data's range in its extremes, densities in all of these.
 """
 
+import functools
 import itertools
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -54,8 +56,8 @@ def _sums(places: list[Any], sizes: tuple[int, ...], weights: Any, samples: int)
     w = ravel(weights)
     if w.shape != (samples,):
         raise ShapeError(message("histogram", "one weight a sample was expected.", received=str(w.shape)))
-    inside = np.logical_and.reduce([(p >= 0) & (p < n) for p, n in zip(places, sizes, strict=True)])
-    flat = np.ravel_multi_index([p[inside] for p in places], sizes)
+    inside = functools.reduce(operator.and_, [(p >= 0) & (p < n) for p, n in zip(places, sizes, strict=True)])
+    flat = np.ravel_multi_index(tuple([p[inside] for p in places]), sizes)
     wide = np.result_type(w.dtype, np.float64)
     w = w if w.dtype == wide else e.astype(w, wide)
     return reshape(scatter_add(w[inside], flat, (math.prod(sizes),)), sizes)
@@ -74,7 +76,7 @@ def histogram(
     a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> tuple[Tensor, Tensor]:
     x = lift(a)
-    counts, found = np.histogram(x.data, raw(bins), raw(range), None, raw(weights))
+    counts, found = np.histogram(x.data, raw(bins), raw(range), weights=raw(weights))
     edges = _edges(x, bins, range, found)
     sums = wrap(counts)
     if records(weights):
@@ -87,7 +89,7 @@ def histogram(
 def histogramdd(
     sample: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    counts, found = np.histogramdd(raw(sample), raw(bins), raw(range), None, raw(weights))
+    counts, found = np.histogramdd(raw(sample), raw(bins), raw(range), weights=raw(weights))
     if isinstance(sample, (list, tuple)):
         columns = [lift(c) for c in sample]
     else:
@@ -111,7 +113,7 @@ def histogramdd(
 def histogram2d(
     x: Any, y: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    np.histogram2d(raw(x), raw(y), raw(bins), raw(range), None, raw(weights))  # what it raises
+    np.histogram2d(raw(x), raw(y), raw(bins), raw(range), weights=raw(weights))  # what it raises
     if hasattr(bins, "__len__") and len(bins) not in (1, 2):
         bins = [bins, bins]
     sums, (first, second) = histogramdd([x, y], bins, range, density, weights)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import backend
 from ..autograd.record import lift
 from ..autograd.tensor import Tensor
 from ..ops import elementwise as e
@@ -24,16 +25,17 @@ def _flat(a: Any, axis: Any) -> tuple[Tensor, int]:
 
 @differentiable("sort")
 def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Tensor:
+    np.sort(np.empty(1), -1, kind, order, stable=stable)  # raises for what NumPy does not take
     x, axis = _flat(a, axis)
-    if kind is None and order is None:
-        stable = True  # so that equal elements have one order, and their gradients
-    return take_along(x, np.argsort(x.data, axis, kind, order, stable=stable), axis)
+    # stably, whatever the kind: equal elements have one order, and so their gradients
+    return take_along(x, backend.of(x.data).argsort_stable(x.data, axis=axis), axis)
 
 
 @differentiable("partition")
 def partition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order: Any = None) -> Tensor:
+    np.partition(np.empty(1), 0, -1, kind, order)
     x, axis = _flat(a, axis)
-    return take_along(x, np.argpartition(x.data, raw(kth), axis, kind, order), axis)
+    return take_along(x, np.argpartition(x.data, raw(kth), axis=axis), axis)
 
 
 @differentiable("sort_complex")

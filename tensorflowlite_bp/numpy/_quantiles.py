@@ -9,6 +9,7 @@ documentation. nanquantile takes weights of an axis, and a 2-D q with several ax
 NumPy 2.4's raises or mixes axes up.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -28,7 +29,7 @@ from ._reductions import kept, mean, no_elements, weights_for
 
 
 class Sample:
-    """An array with the axes to reduce put last, as one, and its order along it, in which NaN comes last."""
+    """An array with the axes to reduce put last, as one: rows of numbers, and the order of each."""
 
     def __init__(self, x: Tensor, axis: Any, leave_nan: bool) -> None:
         self.lib = backend.of(x.data)
@@ -37,7 +38,6 @@ class Sample:
         self.full = tuple(1 if k in self.axes else n for k, n in enumerate(x.shape))
         self.length = math.prod(x.shape[k] for k in self.axes)
         self.x = self.rows(x)
-        self.order = self.lib.argsort_stable(self.x.data, axis=-1)
         valid = numbers(self.x)
         self.count = valid.sum(-1) if leave_nan else self.length  # how many there are to choose from
         self.bad = valid.sum(-1) == 0 if leave_nan else ~valid.all(-1)
@@ -48,10 +48,20 @@ class Sample:
         others = tuple(k for k in range(x.ndim) if k not in self.axes)
         return reshape(transpose(x, others + self.axes), (*self.shape, self.length))
 
+    @functools.cached_property
+    def order(self) -> Any:
+        """What sorts the rows, stably; NaN comes last."""
+        return self.lib.argsort_stable(self.x.data, axis=-1)
+
     def at(self, places: Any) -> Tensor:
         """Elements at places of the sorted rows, (k, *shape); a bad row's last, which is NaN."""
+        order = None
+        if type(places) is np.ndarray and places.size == len(places) and "order" not in vars(self):
+            asked = {*places.reshape(-1).tolist(), *([self.length - 1] if self.bad.any() else [])}
+            order = np.argpartition(self.x.data, sorted(asked), axis=-1)  # places that all rows share
         places = self.lib.where(self.bad, self.length - 1, places)
-        index = self.lib.take_along_axis(self.order, self.lib.moveaxis(places, 0, -1), -1)
+        order = self.order if order is None else order
+        index = self.lib.take_along_axis(order, self.lib.moveaxis(places, 0, -1), -1)
         return moveaxis(take_along(self.x, index, self.x.ndim - 1), -1, 0)
 
     def result(self, out: Tensor, keepdims: Any, lead: tuple[int, ...] = ()) -> Tensor:
@@ -77,12 +87,12 @@ def _median(x: Tensor, axis: Any, keepdims: Any, leave_nan: bool) -> Tensor:
     if not x.size:
         return mean(x, axis, keepdims=keepdims)
     sample = Sample(x, axis, leave_nan)
-    n = sample.count + sample.lib.zeros(sample.shape, int)
-    odd = n % 2 == 1
-    if odd.all():
-        return sample.result(sample.at((n // 2)[None]), keepdims)
+    n = sample.count
+    if not leave_nan:
+        middle = np.arange((n - 1) // 2, n // 2 + 1).reshape(-1, *(1,) * len(sample.shape))
+        return sample.result(r.mean(sample.at(middle), 0), keepdims)
     pair = sample.at(sample.lib.stack([(n - 1) // 2, n // 2]))
-    return sample.result(e.where(odd, pair[0], r.mean(pair, 0)), keepdims)
+    return sample.result(e.where(n % 2 == 1, pair[0], r.mean(pair, 0)), keepdims)
 
 
 # ------------------------------------------------------------------ quantiles
@@ -232,7 +242,8 @@ def _between(sample: Sample, n: Any, q: Tensor, method: str, weak: bool) -> Tens
         share = lift(lib.where(at == lib.floor(at), 0.0, 0.5).astype(at.dtype))
     elif method == "averaged_inverted_cdf":
         share = lift(lib.where(at == lib.floor(at), 0.5, 1.0).astype(at.dtype))
-    low, high = sample.at(low.astype(int)), sample.at(high.astype(int))
+    ends = sample.at(lib.concatenate([low, high]).astype(int))
+    low, high = ends[: len(at)], ends[len(at) :]
     step, rest = high - low, 1 - share
     near_high = raw(share) >= 0.5
     if weak:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import backend
 from ..autograd.record import lift
 from ..autograd.tensor import Tensor, wrap
 from ..ops import sets
@@ -41,7 +42,7 @@ def union1d(ar1: Any, ar2: Any) -> Tensor:
 def _sorted(ar1: Any, ar2: Any, assume_unique: bool) -> tuple[Tensor, Any, Any]:
     """Both arrays' elements as one, the order that sorts them, and which are equal to the next one in it."""
     both = concatenate([_distinct(ar1, assume_unique), _distinct(ar2, assume_unique)])
-    order = np.argsort(both.data, kind="stable")
+    order = backend.of(both.data).argsort_stable(both.data)
     ordered = both.data[order]
     return both, order, ordered[1:] == ordered[:-1]
 
@@ -58,11 +59,12 @@ def intersect1d(ar1: Any, ar2: Any, assume_unique: bool = False, return_indices:
 @differentiable("setdiff1d")
 def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Tensor:
     values = _distinct(ar1, assume_unique)
-    return values[np.isin(values.data, raw(lift(ar2)), assume_unique=True, invert=True)]
+    return values[np.isin(values.data, raw(lift(ar2)), invert=True)]
 
 
 @differentiable("setxor1d")
 def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Tensor:
     both, order, twice = _sorted(ar1, ar2, assume_unique)
-    differs = np.concatenate([[True], ~twice, [True]])[: both.size + 1]
+    differs = backend.of(both.data).ones(both.size + 1, bool)
+    differs[1 : both.size] = ~twice
     return both[order[differs[1:] & differs[:-1]]]
