@@ -20,6 +20,7 @@ from .autograd.jacobians import hessian, hvp, jacobian
 from .autograd.modes import enable_grad, no_grad
 from .autograd.tensor import Tensor
 from .autograd.transforms import elementwise_grad, grad, jvp, stop_gradient, value_and_grad, vjp
+from .autograd.vmap import vmap
 from .backend import set_backend
 from .errors import DeviceError, DTypeError, GradientError, NumericsError, SavingError, ShapeError, TFLBPError
 from .ops import random

@@ -19,6 +19,7 @@ from .._config import config
 from ..backend import by_type
 from ..errors import GradientError, ShapeError, message
 from . import outputs
+from .batching import deepened, env_of
 from .modes import enable_grad, no_grad, recording
 from .node import Leaf, Node, NodeN, Parts, by_seq, next_seq
 from .op import Op, Spec, graph
@@ -339,9 +340,12 @@ def _seed(tensor: Tensor, gradient: Any) -> Tensor:
                     hint="reduce to a scalar loss, or pass backward(gradient) of the same shape.",
                 )
             )
-        one = backend.of(data).asarray(1.0, data.dtype)  # np.ones is Python, and takes 8 times as long
+        if type(data) is not np.ndarray:
+            return wrap(backend.of(data).ones_like(data))
+        one = np.asarray(1.0, data.dtype)  # np.ones is Python, and takes 8 times as long
         return wrap(one if not data.ndim else one.reshape(data.shape))
     g = gradient if isinstance(gradient, Tensor) else wrap(to_array(gradient, data.dtype))
+    g = deepened(g, env_of(data))
     if g.data.shape != data.shape:
         raise ShapeError(
             message(

@@ -7,6 +7,7 @@ transpose is the jvp.
 
 from typing import Any
 
+from ..backend.batched import Batched
 from . import outputs
 from .engine import arguments, isolate, library, pull, pull_graph, slice_of, wrap_raw
 from .modes import enable_grad, no_grad, recording
@@ -73,7 +74,8 @@ def _push_node(n: Any, ts: list[Any], record: bool) -> Any:
 def _run(op: Op, args: list[Any], params: dict[str, Any], record: bool) -> Any:
     if record:
         return applyn(op, tuple([a if isinstance(a, Tensor) else wrap(a) for a in args]), params)
-    return op.forward[type(args[0])](*args, **params)
+    kind = next((type(a) for a in args if isinstance(a, Batched)), type(args[0]))
+    return op.forward[kind](*args, **params)
 
 
 def _push_by_two_pulls(n: Any, ts: list[Any], record: bool) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 from .. import backend
 from .._config import config
 from ..errors import DeviceError, DTypeError, ShapeError, message
+from .batching import Batched, inside, together
 from .modes import recording
 from .node import Node, NodeN, next_seq
 from .op import Op, Spec, graph, is_float, offer
@@ -55,6 +56,7 @@ def apply2(op: Op, s: Tensor, o: Tensor) -> Tensor:
         s, o = agree(op, s, o)
         x = s.data
         y = o.data
+        cls = type(x)
     try:  # free until it raises: Python 3.11 keeps handlers out of the way
         a = op.forward[cls](x, y)
     except ValueError as error:
@@ -92,18 +94,23 @@ def apply_aux(op: Op, args: tuple[Tensor, ...], params: dict[str, Any]) -> tuple
     cls = type(data[0])
     for s in data:
         if type(s) is not cls:
-            raise_devices(op.name, data)
+            return apply_aux(op, one_class(op, args, params), params)
     try:
         a = op.forward[cls](*data, **params)
-    except ValueError as error:
-        if not op.elementwise:
-            raise
-        raise_shapes(op.name, data, error)
-    aux = None
-    if op.aux:
-        a, aux = a
-    if type(a) is not cls:
-        a = as_array(a, cls)
+        aux = None
+        if op.aux:
+            a, aux = a
+        if type(a) is not cls:
+            a = as_array(a, cls)
+    except Exception as error:
+        deeper = together(
+            args, params
+        )  # under vmap, a parameter may differ between samples where args do not
+        if deeper is not None:
+            return apply_aux(op, deeper, params)
+        if op.elementwise and isinstance(error, ValueError):
+            raise_shapes(op.name, data, error)
+        raise
     t = new(Tensor)
     t.data = a
     t.node = None
@@ -127,7 +134,7 @@ def apply_many(op: Op, args: tuple[Tensor, ...], params: dict[str, Any]) -> tupl
     cls = type(data[0])
     for s in data:
         if type(s) is not cls:
-            raise_devices(op.name, data)
+            return apply_many(op, one_class(op, args, params), params)
     found = op.forward[cls](*data, **params)
     outs = tuple([a if type(a) is cls else as_array(a, cls) for a in found])
     values = [wrap(a) for a in outs]
@@ -147,7 +154,8 @@ def _kept(op: Op, data: list[Any]) -> tuple[Any, ...]:
 # ------------------------------------------------------------ arguments that are not Tensors, or do not agree
 def as_array(a: Any, cls: type) -> Any:
     """NumPy gives scalars for 0-d results; a Tensor always holds an array."""
-    return backend.by_type[cls].asarray(a)
+    a = backend.by_type[cls].asarray(a)
+    return a if type(a) is cls else inside(wrap(a)).data
 
 
 def lift(value: Any, like: Tensor | None = None) -> Tensor:
@@ -174,7 +182,8 @@ def agree(op: Op, s: Tensor, o: Tensor) -> tuple[Tensor, Tensor]:
     """Bring two operands to NumPy's common dtype, recorded, so that every rule sees one dtype."""
     x, y = s.data, o.data
     if type(x) is not type(y):
-        raise_devices(op.name, [x, y])
+        s, o = one_class(op, (s, o))
+        x, y = s.data, o.data
     if op.promotes and x.dtype != y.dtype:
         dtype = np.result_type(x.dtype, y.dtype)
         if x.dtype != dtype:
@@ -182,6 +191,14 @@ def agree(op: Op, s: Tensor, o: Tensor) -> tuple[Tensor, Tensor]:
         if y.dtype != dtype:
             o = graph.astype(o, dtype)
     return s, o
+
+
+def one_class(op: Op, args: tuple[Tensor, ...], params: Any = None) -> tuple[Tensor, ...]:
+    """Arguments whose arrays are of several classes: under vmap brought to one depth, else on two devices."""
+    deeper = together(args, params)
+    if deeper is None or len({type(a.data) for a in deeper}) > 1:
+        raise_devices(op.name, [a.data for a in args])
+    return deeper  # type: ignore[return-value]
 
 
 def agree_all(args: list[Tensor]) -> tuple[Tensor, ...]:
@@ -250,13 +267,15 @@ def nondiff(
         data = [_raw(a, like) for a in args[:arrays]] + list(args[arrays:])
         first = next((a for a in data if hasattr(a, "dtype")), None)
         lib = backend.current() if first is None else backend.by_type[type(first)]
+        if arrays > 1:
+            lib = next((backend.of(a) for a in data if isinstance(a, Batched)), lib)
         try:
             out = function(lib, *data, **params) if function else attrgetter(name)(lib)(*data, **params)
         except ValueError as error:
             if arrays < 2:
                 raise
             raise_shapes(name, data, error)
-        return wrap(out if type(out) is lib.ndarray else lib.asarray(out))
+        return wrap(out if isinstance(out, lib.ndarray) else lib.asarray(out))
 
     call.__name__ = call.__qualname__ = name.rpartition(".")[2]
     call.__doc__ = doc

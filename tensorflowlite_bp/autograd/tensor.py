@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import backend
 from .._typing import Array
+from ..backend.batched import Batched
 from ..errors import DTypeError, GradientError, message
 from .node import Leaf
 from .op import graph, is_float
@@ -89,6 +90,8 @@ class Tensor(TensorMethods):
         return self.data.shape[0]
 
     def __repr__(self) -> str:
+        if isinstance(self.data, Batched):
+            return f"Tensor({self.data!r})"
         text = np.array2string(self._host(), separator=", ", prefix="Tensor(")
         dtype = "" if self.data.dtype in (np.float64, np.int64, np.bool_) else f", dtype={self.data.dtype}"
         device = "" if self.device == "cpu" else f", device={self.device!r}"
@@ -306,7 +309,7 @@ def to_array(data: Any, dtype: Any = None) -> Array:
     if isinstance(data, Tensor):
         data = data.data
     cls = type(data)
-    if cls is np.ndarray or cls.__module__.partition(".")[0] == "cupy":
+    if cls is np.ndarray or cls.__module__.partition(".")[0] == "cupy" or isinstance(data, Batched):
         return data if dtype is None or data.dtype == dtype else backend.of(data).astype(data, dtype=dtype)
     out = backend.current().asarray(data, dtype=dtype)
     if out.dtype == object:

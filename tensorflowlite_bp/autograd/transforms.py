@@ -13,6 +13,7 @@ from .. import backend
 from .._typing import Tree
 from ..errors import DTypeError, ShapeError, message
 from . import tree
+from .batching import active, deepened, env_of, inside
 from .engine import isolate, pull
 from .forward import push
 from .modes import enable_grad, recording
@@ -46,6 +47,8 @@ class _Argument:
 
 
 def _fresh(where: str, x: Any) -> Tensor:
+    if active():
+        x = inside(_as_tensor(x))
     if isinstance(x, Tensor):
         if x.node is not None:
             return isolate(x)
@@ -78,7 +81,7 @@ def _give(t: Any, raw: bool) -> Any:
 
 
 def _zeros(t: Tensor) -> Tensor:
-    return wrap(backend.of(t.data).zeros(t.data.shape, t.data.dtype))
+    return wrap(backend.of(t.data).zeros_like(t.data))
 
 
 def _or_zeros(grads: Sequence[Any], leaves: list[Tensor]) -> list[Tensor]:
@@ -166,7 +169,7 @@ def _scalar(where: str, out: Any) -> Tensor:
 
 
 def _ones(out: Tensor) -> Tensor:
-    return wrap(backend.of(out.data).ones(out.data.shape, out.data.dtype))
+    return wrap(backend.of(out.data).ones_like(out.data))
 
 
 # ------------------------------------------------------------------ gradients
@@ -305,7 +308,8 @@ def _match(where: str, g: Tensor, x: Tensor, what: str) -> Tensor:
         )
     if g.dtype.kind == "c" and x.dtype.kind != "c":
         raise DTypeError(message(where, f"a {what} of a real value is real.", received=f"{what} {g.dtype}"))
-    return g if g.dtype == x.dtype else graph.astype(g, x.dtype)
+    g = g if g.dtype == x.dtype else graph.astype(g, x.dtype)
+    return deepened(g, env_of(x.data))
 
 
 def jvp(f: Callable, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple[Tree, Tree]:

@@ -50,6 +50,21 @@ def flatten(tree: Tree) -> tuple[list[Any], Any]:
     return leaves, _Spec(spec)
 
 
+def children(tree: Tree) -> list[Any] | None:
+    """The parts of the outermost container, in the leaves' order; None for a leaf."""
+    if isinstance(tree, (list, tuple)):
+        return list(tree)
+    if isinstance(tree, dict):
+        return [tree[k] for k in sorted(tree)]
+    flatten(tree)  # registers a dataclass
+    import optree
+
+    try:
+        return list(optree.tree_flatten_one_level(tree, namespace=_NAMESPACE)[0])
+    except ValueError:
+        return None
+
+
 class _Spec:
     __slots__ = ("spec",)
 

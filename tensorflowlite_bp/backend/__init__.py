@@ -31,6 +31,8 @@ class _ByType(dict[type, Any]):
             found: Any = numpy_backend
         elif cls.__module__.partition(".")[0] == "cupy":
             found = _load_cupy()
+        elif cls.__module__ == f"{__name__}.batched.array":
+            found = importlib.import_module(".batched.library", __name__).batched
         else:
             raise DTypeError(
                 message(
