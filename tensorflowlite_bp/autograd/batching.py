@@ -1,14 +1,15 @@
 """Tensors at the border of `bp.vmap`: four maps, each the transpose of another, as nodes of the one tape.
 
 Inside, Tensors hold Batched arrays, and every rule runs on them as on any array: that gives each sample's
-derivative where the differentiation is inside, and where it is outside, these maps sum over the samples. A
-Tensor from outside that meets a Batched one is brought in by `together`, from the record functions' cold paths.
+derivative where the differentiation is inside; where it is outside, these maps sum over the samples. A Tensor
+from outside that meets a Batched one is brought in by `together`, from cold paths of the record functions.
 """
 
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any
 
+from .. import backend
 from ..backend.batched import Batched, Level, collapse, enter, env_of, leave, ordered, spread
 from .modes import recording
 from .node import NodeN
@@ -66,8 +67,13 @@ def inside(x: Tensor) -> Tensor:
     return deepened(x, active())
 
 
+def zeros(shape: Any, dtype: Any, like: Tensor) -> Tensor:
+    """Zeros where `like` is: on its device, and at its depth."""
+    return deepened(wrap(backend.of(like.data).zeros(shape, dtype)), env_of(like.data))
+
+
 def together(args: Iterable[Any], params: Any = None) -> tuple[Any, ...] | None:
-    """Tensors of one depth, that of the deepest array among them and the parameters; None: they are already."""
+    """The Tensors at one depth, the deepest of them and the parameters; None where they are there already."""
     args = tuple(args)
     levels = ordered([level for x in _arrays((*[a.data for a in args], params)) for level in x.env])
     if all(env_of(a.data) == levels for a in args):

@@ -10,6 +10,7 @@ import numpy as np
 from .._typing import Tree
 from ..errors import GradientError, message
 from . import tree
+from .batching import inside
 from .custom import attach, function_op, zeros_of
 from .engine import isolate, pull
 from .forward import push
@@ -72,7 +73,7 @@ class _Again:
 
     def run(self, args: tuple, kwargs: dict[str, Any]) -> Tree:
         leaves, spec = tree.flatten(args)
-        tensors = [x for x in leaves if isinstance(x, Tensor)]
+        tensors = [inside(x) for x in leaves if isinstance(x, Tensor)]
         inner = [isolate(a) if a.node is not None else a for a in tensors]
         start = next_seq()
         outer = draws.get()

@@ -14,6 +14,7 @@ from .._config import config
 from .._typing import Tree
 from ..errors import GradientError, message
 from . import tree
+from .batching import active, around, deepened, surrounded, zeros
 from .engine import pull
 from .modes import enable_grad, no_grad, recording
 from .node import Leaf, NodeN, Parts
@@ -45,13 +46,17 @@ def _pull_owner(
 ) -> list[Any]:
     raw = F is not graph
     gs = [lifted(i) for i in (g.items if isinstance(g, Parts) else [g])]
-    pulled = owner.pull([lifted(a) for a in args], gs, needs, params, not raw)
+    inputs = [lifted(a) for a in args]
+    with surrounded(around([*inputs, *gs])):
+        pulled = owner.pull(inputs, gs, needs, params, not raw)
     return [i.data if raw and i is not None else i for i in pulled]
 
 
 def _push_owner(F: Any, ts: list[Any], out: Any, *args: Any, owner: Any, **params: Any) -> Any:
     raw = F is not graph
-    moved = owner.push([lifted(a) for a in args], [lifted(t) for t in ts], params)
+    inputs, tangents = [lifted(a) for a in args], [lifted(t) for t in ts]
+    with surrounded(around([*inputs, *tangents])):
+        moved = owner.push(inputs, tangents, params)
     moved = [t.data if raw and t is not None else t for t in moved]
     return moved[0] if len(moved) == 1 else Parts(moved)
 
@@ -79,12 +84,12 @@ def attach(op: Op, args: list[Any], params: dict[str, Any], outs: list[Tensor]) 
 
 def zeros_of(x: Any) -> Tensor:
     """Zeros of a Tensor's shape, dtype and device."""
-    return wrap(backend.of(x.data).zeros(x.shape, x.dtype))
+    return wrap(backend.of(x.data).zeros_like(x.data))
 
 
 def _probe(x: Any) -> Tensor:
     """What a linear map is applied to, to be taken apart."""
-    return wrap(backend.of(x.data).full(x.shape, 0.5, x.dtype), Leaf(x.shape, x.dtype))
+    return wrap(backend.of(x.data).full_like(x.data, 0.5), Leaf(x.shape, x.dtype))
 
 
 def _outputs(out: Tree) -> tuple[list[Tensor], Any]:
@@ -112,6 +117,8 @@ class _Custom:
         static = {n % len(args): args[n] for n in self.nondiff if -len(args) <= n < len(args)}
         found, spec = tree.flatten(tuple(a for n, a in enumerate(args) if n not in static))
         leaves: list[Any] = [lifted(x) for x in found]
+        if active():  # what f closes over may be mapped where its arguments are not
+            leaves = [deepened(x, active()) for x in leaves]
         params: dict[str, Any] = {"owner": self, "spec": spec, "static": static}
         if not recording() or all(a.node is None for a in leaves):
             outs, out_spec = _outputs(self._call(self.f, leaves, params))
@@ -198,10 +205,8 @@ class custom_vjp(_Custom):
             params = dict(params)
             self._forward(args, params)
         some = next(g for g in gs if g is not None)
-        lib = backend.of(some.data)
         gs = [
-            wrap(lib.zeros(s.shape, s.dtype)) if g is None else g
-            for g, s in zip(gs, params["outs"], strict=True)
+            zeros(s.shape, s.dtype, some) if g is None else g for g, s in zip(gs, params["outs"], strict=True)
         ]
         pulled = self._backward(args, gs, params)
         if record and all(g.node is None for g in gs) and self._constants(pulled):
@@ -272,23 +277,22 @@ class custom_vjp(_Custom):
         """Forward mode through a vjp rule: bwd is linear in g, and its transpose maps the tangents to J t."""
         needs = tuple([t is not None for t in ts])
         some = next(t for t in ts if t is not None)
-        lib = backend.of(some.data)
-        zeros = [wrap(lib.zeros(s.shape, s.dtype)) for s in params["outs"]]
+        still = [zeros(s.shape, s.dtype, some) for s in params["outs"]]
         with enable_grad():
             # where a linear map is taken apart does not matter, but at 0 a lost dependence would not show
-            gs = [_probe(z) if is_float(z.dtype) else z for z in zeros]
+            gs = [_probe(z) if is_float(z.dtype) else z for z in still]
             pulled = self.pull(args, gs, needs, params, any(a.node is not None for a in args))
         pairs = [
             (i, t) for i, t in zip(pulled, ts, strict=True) if i is not None and t is not None and i.node
         ]
         if not pairs:
-            return zeros
+            return still
         targets = [g.node for g in gs if g.node is not None]
         moved = iter(pull([i.node for i, _ in pairs], [t for _, t in pairs], targets))
         found = [next(moved) if g.node is not None else None for g in gs]
         if all(m is None for m in found) and any(_moves(i) for i, _ in pairs):
             self._raise_left_graph("bwd")
-        return [z if m is None else m for m, z in zip(found, zeros, strict=True)]
+        return [z if m is None else m for m, z in zip(found, still, strict=True)]
 
 
 # ------------------------------------------------------------------ forward mode

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from .batching import zeros
 from .node import Leaf, NodeN, Parts
-from .op import Op, Spec, graph, is_float
+from .op import Op, Spec, is_float
 from .tensor import Tensor, wrap
 
 
@@ -69,15 +70,15 @@ def zero_cotangents(node: Any, like: Tensor) -> tuple[Any, list[Any]]:
     several = type(node.shape) is tuple and node.shape and type(node.shape[0]) is Spec
     known = node.out is not None and not node.op.aux
     specs = node.shape if several else [Spec(node.out) if known else None]
-    zeros: list[Any] = []
+    made: list[Any] = []
     for spec in specs:
         shape, dtype = (node.shape, like.dtype) if spec is None else (spec.shape, spec.dtype)
-        z = graph.zeros(shape, dtype, like=like)
+        z = zeros(shape, dtype, like)
         if is_float(dtype):
             z.node = Leaf(shape, dtype)
-        zeros.append(z)
-    leaves = [z.node for z in zeros if z.node is not None]
-    return (Parts(zeros) if several else zeros[0]), leaves
+        made.append(z)
+    leaves = [z.node for z in made if z.node is not None]
+    return (Parts(made) if several else made[0]), leaves
 
 
 def per_result(zeros: Parts, moved: list[Any]) -> Parts:

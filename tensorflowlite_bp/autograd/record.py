@@ -267,15 +267,13 @@ def nondiff(
         data = [_raw(a, like) for a in args[:arrays]] + list(args[arrays:])
         first = next((a for a in data if hasattr(a, "dtype")), None)
         lib = backend.current() if first is None else backend.by_type[type(first)]
-        if arrays > 1:
-            lib = next((backend.of(a) for a in data if isinstance(a, Batched)), lib)
         try:
             out = function(lib, *data, **params) if function else attrgetter(name)(lib)(*data, **params)
         except ValueError as error:
             if arrays < 2:
                 raise
             raise_shapes(name, data, error)
-        return wrap(out if isinstance(out, lib.ndarray) else lib.asarray(out))
+        return wrap(out if type(out) is lib.ndarray or isinstance(out, Batched) else lib.asarray(out))
 
     call.__name__ = call.__qualname__ = name.rpartition(".")[2]
     call.__doc__ = doc

@@ -8,6 +8,7 @@ import numpy as np
 from ..autograd.op import Op, helper, public
 from ..autograd.record import agree_all, applyn, lift
 from ..autograd.tensor import Tensor, wrap
+from ..backend.batched import always
 from ..errors import DTypeError, ShapeError, message
 from .activations import softmax
 from .elementwise import where
@@ -33,7 +34,7 @@ def _weights(q: Tensor, k: Tensor, mask: Any, causal: bool, scale: float) -> Ten
     some = allowed.any(-1, keepdims=True) if allowed.ndim else allowed
     # a row without any key keeps its scores, and its weights are cut afterwards: no NaN on either way
     s = where(allowed | ~some, where(allowed | ~some, s, 0.0), -np.inf)
-    return softmax(s, -1) if some.all() else where(some, softmax(where(some, s, 0.0), -1), 0.0)
+    return softmax(s, -1) if always(some.all()) else where(some, softmax(where(some, s, 0.0), -1), 0.0)
 
 
 def _reference(q: Tensor, k: Tensor, v: Tensor, *, mask: Any, causal: bool, scale: float) -> Tensor:

@@ -9,6 +9,7 @@ from ..autograd.modes import recording
 from ..autograd.op import Op, public
 from ..autograd.record import agree_all, applyn, constant, lift
 from ..autograd.tensor import Tensor
+from ..backend.batched import always, ever
 from ..errors import DTypeError, ShapeError, message
 from .losses import reduction_code, softmax_cross_entropy
 from .nn import linear
@@ -44,7 +45,7 @@ def _back(
     if kept is None:
         found = F.linear_softmax_cross_entropy_backward(g, x, w, b, labels=labels, loss=loss)
     else:
-        found = kept if g == 1 else [None if i is None else i * g for i in kept]
+        found = kept if always(g == 1) else [None if i is None else i * g for i in kept]
     return list(found[: len(needs)])
 
 
@@ -136,7 +137,7 @@ def _check(x: Tensor, w: Tensor, b: Tensor | None, y: Any, ignore_index: int | N
     outside = (y < 0) | (y >= w.shape[1])
     if ignore_index is not None:
         outside &= y != ignore_index
-    if outside.any():
+    if ever(outside.any()):
         at = int(outside.reshape(-1).argmax())
         raise ValueError(
             message(

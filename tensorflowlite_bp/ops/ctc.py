@@ -8,6 +8,7 @@ from ..autograd.op import Op, helper, public
 from ..autograd.record import applyn, constant, lift
 from ..autograd.tensor import Tensor, wrap
 from ..backend import ctc as algorithm
+from ..backend.batched import ever
 from ..errors import DTypeError, ShapeError, message
 from .activations import log_softmax
 from .elementwise import logaddexp, where
@@ -107,7 +108,7 @@ def ctc_loss(
     _in_range("labels", y, x.shape[2])
     if not 0 <= blank < x.shape[2]:
         raise ValueError(message(_NAME, f"blank must be in [0, {x.shape[2]}).", received=str(blank)))
-    if (counts & (y == blank)).any():
+    if ever((counts & (y == blank)).any()):
         raise ValueError(
             message(_NAME, f"a label must not hold the blank, {blank}.", hint="labels count from 1.")
         )
@@ -117,7 +118,7 @@ def ctc_loss(
 
 def _in_range(what: str, values: Any, end: int) -> None:
     bad = (values < 0) | (values >= end)
-    if bad.any():
+    if ever(bad.any()):
         at = np.argwhere(bad)[0]
         where_ = ", ".join(map(str, at))
         raise ValueError(

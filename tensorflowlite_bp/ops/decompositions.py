@@ -13,6 +13,7 @@ from ..autograd.declare import Arguments, operation, operations
 from ..autograd.op import graph, helper
 from ..autograd.record import lift
 from ..autograd.tensor import Tensor
+from ..backend.batched import ever
 from ..errors import GradientError, message
 from .elementwise import astype, real
 from .shape import concatenate
@@ -274,7 +275,7 @@ def eig(x: Any, *, always_complex: bool = False) -> Any:
     """
     x, was_real = _complex("eig", x)
     w, v = eig_complex(x, was_real)
-    if was_real and not always_complex and not w.data.imag.any() and not v.data.imag.any():
+    if was_real and not always_complex and not ever(w.data.imag.any()) and not ever(v.data.imag.any()):
         w, v = real(w), real(v)
     return EigResult(w, v)
 
@@ -289,4 +290,4 @@ def eigvals(x: Any, *, always_complex: bool = False) -> Tensor:
         w = lift(np.linalg.eigvals(x.data.real if was_real else x.data))
     if w.dtype.kind != "c":
         w = astype(w, x.dtype)
-    return real(w) if was_real and not always_complex and not w.data.imag.any() else w
+    return real(w) if was_real and not always_complex and not ever(w.data.imag.any()) else w

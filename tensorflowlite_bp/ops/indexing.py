@@ -14,7 +14,8 @@ from ..autograd.declare import Arguments, operation
 from ..autograd.op import helper
 from ..autograd.record import constant, lift, nondiff
 from ..autograd.tensor import Tensor, wrap
-from ..backend import common
+from ..backend import by_type, common
+from ..backend.batched import always, env_of
 from .elementwise import astype
 from .shape import axis_index, broadcast_to, concatenate, gather, moveaxis, reshape
 
@@ -63,21 +64,26 @@ def _set_back_value(F: Any, g: Any, out: Any, x: Any, value: Any, *, index: Any)
     return F.sum_to(picked, shape=value.shape)
 
 
-def _last_writes(index: Any, shape: Shape, picked: Shape) -> np.ndarray | None:
+def _last_writes(index: Any, shape: Shape, picked: Shape) -> Any:
     """Which of several writes to one place came last: only its value has a gradient. None when no place is
     written twice.
     """
+    order = np.arange(int(np.prod(picked))).reshape(picked)
+    mapped = next((i for i in (index if type(index) is tuple else (index,)) if env_of(i)), None)
+    if mapped is not None:  # the index differs between the samples of a vmap
+        lib = by_type[type(mapped)]
+        last = lib.getitem(lib.setitem(np.empty(shape, np.intp), order, index=index), index=index) == order
+        return None if always(last.all()) else last
     index = (
         tuple([np.asarray(i.get()) if hasattr(i, "get") else i for i in index])
         if type(index) is tuple
         else index
     )
     index = index.get() if hasattr(index, "get") else index
-    order = np.arange(int(np.prod(picked))).reshape(picked)
     slots = np.empty(shape, np.intp)
     slots[index] = order
     last = slots[index] == order
-    return None if last.all() else last
+    return None if always(last.all()) else last
 
 
 @operation(vjp=(_set_back_x, _set_back_value), saves=("x.shape", "y.shape"), linear="joint")

@@ -9,6 +9,7 @@ import numpy as np
 from ..autograd.op import Op, helper, public
 from ..autograd.record import agree_all, applyn, constant, lift
 from ..autograd.tensor import Tensor, wrap
+from ..backend.batched import always
 from ..errors import DTypeError, ShapeError, message
 from .activations import log_softmax, softplus
 from .elementwise import absolute, exp, log1p, maximum, where
@@ -70,7 +71,7 @@ def _softmax_forward(B: Any) -> Any:
 def _softmax_back(F: Any, g: Any, grad: Any, needs: Any, logits: Any, **params: Any) -> list[Any]:
     if params["reduction"] == 0:
         return [grad * g[..., None]]
-    return [grad if g == 1 else grad * g]
+    return [grad if always(g == 1) else grad * g]
 
 
 _SOFTMAX = Op(

@@ -12,6 +12,7 @@ from .._floatx import floatx
 from ..autograd.op import Op, helper, public
 from ..autograd.record import agree_all, apply_aux, applyn, constant, lift
 from ..autograd.tensor import Tensor, wrap
+from ..backend.batched import ever
 from ..errors import DTypeError, ShapeError, message
 from . import activations, random
 from .elementwise import sqrt
@@ -275,7 +276,7 @@ def embedding(indices: Any, weight: Any) -> Tensor:
     raw = constant("embedding", indices)
     if raw.dtype.kind not in "iu":
         raise DTypeError(message("embedding", "integer indices were expected.", received=str(raw.dtype)))
-    if raw.size and (raw.min() < 0 or raw.max() >= w.shape[0]):
+    if raw.size and (ever(raw.min() < 0) or ever(raw.max() >= w.shape[0])):
         bad = np.flatnonzero((raw.reshape(-1) < 0) | (raw.reshape(-1) >= w.shape[0]))[0]
         raise ValueError(
             message(

@@ -9,6 +9,7 @@ from ..autograd.declare import Arguments, operation
 from ..autograd.op import graph, helper
 from ..autograd.record import agree_all, lift
 from ..autograd.tensor import Tensor
+from ..backend.batched import ever
 from ..errors import ShapeError, message
 from .elementwise import absolute, astype, not_equal, power, where
 from .reductions import kept, max, min, sum
@@ -61,7 +62,11 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
     if ord < 0:
         return power(total, 1 / ord)
     zero = total.data == 0
-    return where(zero, 0.0, power(where(zero, 1.0, total), 1 / ord)) if zero.any() else power(total, 1 / ord)
+    return (
+        where(zero, 0.0, power(where(zero, 1.0, total), 1 / ord))
+        if ever(zero.any())
+        else power(total, 1 / ord)
+    )
 
 
 @helper(name="linalg.matrix_norm")

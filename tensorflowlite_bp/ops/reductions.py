@@ -11,6 +11,7 @@ from ..autograd.op import helper, is_float
 from ..autograd.record import lift, nondiff
 from ..autograd.tensor import Tensor
 from ..backend import common
+from ..backend.batched import always, ever
 from . import shape as s
 from .elementwise import astype, sqrt
 
@@ -184,7 +185,7 @@ def _prod_back(F: Any, g: Any, out: Any, needs: Any, x: Any, *, axis: Axis, keep
     """On raw arrays: out / x, or (with zeros among the factors) the product of the others by running
     products from both ends.
     """
-    if bool(F.all(F.not_equal(x, 0))):
+    if always(F.all(F.not_equal(x, 0))):
         return [_spread(F, g * out, x, axis) / x]
     axes = (
         tuple(range(x.ndim))
@@ -267,14 +268,14 @@ def _backwards(F: Any, running: Any, axis: int, *xs: Any) -> Any:
 
 def _cumprod_back(F: Any, g: Any, out: Any, x: Any, *, axis: int) -> Any:
     """Without zeros sum(g[k] out[k], k >= i) / x[i]; else out[i-1] r[i], r[i] = g[i] + x[i+1] r[i+1]."""
-    if not bool(F.any(F.equal(x, 0))):
+    if not ever(F.any(F.equal(x, 0))):
         return _backwards(F, lambda y: F.cumsum(y, axis=axis), axis, g * out) / x
     rest = _backwards(F, lambda a, b: _recurrence(F, _shifted(F, a, axis, F.ones_like), b, axis), axis, x, g)
     return _shifted(F, out, axis, F.ones_like) * rest
 
 
 def _cumprod_tangent(F: Any, ts: Any, out: Any, x: Any, *, axis: int) -> Any:
-    if not bool(F.any(F.equal(x, 0))):
+    if not ever(F.any(F.equal(x, 0))):
         return out * F.cumsum(ts[0] / x, axis=axis)
     return _recurrence(F, x, ts[0] * _shifted(F, out, axis, F.ones_like), axis)
 

@@ -13,7 +13,8 @@ import numpy as np
 from ..autograd.declare import Arguments, operation, operations
 from ..autograd.op import graph, helper
 from ..autograd.record import agree_all, lift, nondiff
-from ..autograd.tensor import Tensor
+from ..autograd.tensor import Tensor, wrap
+from ..backend.batched import Batched, always
 from ..errors import ShapeError, message
 from .elementwise import absolute, astype
 from .linalg import matmul
@@ -104,7 +105,7 @@ def _cofactors(F: Any, x: Any, out: Any) -> Any:
     raw, det = (v.data if isinstance(v, Tensor) else v for v in (x, out))
     scale = abs(raw).max(axis=(-1, -2), initial=0.0) if raw.shape[-1] else np.ones(det.shape)
     tiny = np.finfo(raw.dtype).eps ** 0.5 * scale ** raw.shape[-1]
-    if bool((abs(det) > tiny).all()):
+    if always((abs(det) > tiny).all()):
         return out[..., None, None] * t(F.linalg.inv(x))
     if F is graph or raw.shape[-1] <= 4:
         return _adjugate(F, x)
@@ -196,10 +197,12 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Tensor, Tensor, i
         raise ShapeError(message("lstsq", f"b must have {m} rows.", received=f"a {a.shape}, b {b.shape}"))
     cut = float(np.finfo(a.dtype).eps) * max(m, n) if rcond is None else rcond
     s = graph.linalg.svdvals(a)
-    rank = int((s.data > cut * s.data.max(initial=0.0)).sum())
+    rank: Any = (s.data > cut * s.data.max(initial=0.0)).sum()
+    full = always(rank == n) and m > n
+    rank = wrap(rank) if isinstance(rank, Batched) else int(rank)
     x = matmul(pinv(a, rtol=max(cut, 0.0)), b)
     columns = b if b.ndim == 2 else reshape(b, (m, 1))
-    if rank == n and m > n:
+    if full:
         misfit = columns - matmul(a, x if x.ndim == 2 else reshape(x, (n, 1)))
         residuals = sum(absolute(misfit) ** 2, 0)
     else:

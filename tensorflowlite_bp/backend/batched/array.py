@@ -45,7 +45,7 @@ def ordered(levels: Iterable[Level]) -> Levels:
 
 
 class Batched:
-    """data: the samples, one leading axis for each of `levels`. env: every level around it. base: as NumPy's."""
+    """data: the samples, one leading axis for each of `levels`. env: all levels around it. base: NumPy's."""
 
     __slots__ = ("base", "data", "env", "levels")
 
@@ -105,7 +105,7 @@ class Batched:
         raise TypeError(
             message(
                 "vmap",
-                "inside vmap a mapped value has no single number or array: it stands for every sample at once.",
+                "a mapped value has no single number or array: it stands for every sample at once.",
                 received=repr(self),
                 hint="choose with bp.where instead of `if`, keep to bp functions instead of float(), .item() "
                 "or .numpy(), or loop over the samples.",
@@ -221,8 +221,8 @@ def _method(name: str) -> Callable:
 
 
 for _name in (
-    "sum mean max min prod any all argmax argmin cumsum cumprod var argsort squeeze swapaxes repeat take clip "
-    "conjugate round dot"
+    "sum mean max min prod any all argmax argmin cumsum cumprod var argsort squeeze swapaxes repeat take "
+    "clip conjugate round dot"
 ).split():
     setattr(Batched, _name, _method(_name))
 Batched.conj = Batched.conjugate  # type: ignore[attr-defined]
@@ -304,22 +304,33 @@ def sizes(levels: Levels) -> Shape:
 
 def write(target: Any, value: Any) -> None:
     """target[...] = value in place."""
-    levels, env = scope((target, value))
+    levels, _ = scope((target, value))
     if not isinstance(target, Batched) or levels != target.levels:
         raise TypeError(
             message(
                 "vmap",
                 "a value that differs between samples cannot be written into an array that they share.",
                 received=f"{value!r} into {target!r}",
-                hint="make the array from a mapped one (bp.zeros_like(x)), or build the result with bp.stack.",
+                hint="make the array from a mapped one (bp.zeros_like(x)), or build it with bp.stack.",
             )
         )
     target.data[...] = aligned(value, levels, target.ndim)
 
 
-def holds(condition: Any) -> bool:
-    """Whether a condition holds; of a Batched one: for all samples. For choices between equally right ways."""
+def always(condition: Any) -> bool:
+    """Whether a condition holds, for every sample: for choices between ways that are right for all."""
+    condition = _values(condition)
     return bool(condition.data.all() if isinstance(condition, Batched) else condition)
+
+
+def ever(condition: Any) -> bool:
+    """Whether a condition holds, for any sample."""
+    condition = _values(condition)
+    return bool(condition.data.any() if isinstance(condition, Batched) else condition)
+
+
+def _values(x: Any) -> Any:
+    return x.data if hasattr(type(x), "node") else x  # a Tensor's
 
 
 # ------------------------------------------------------------------ crossing a level

@@ -34,7 +34,9 @@ class Index:
             if getattr(getattr(e, "dtype", None), "kind", "") == "b" or isinstance(e, (bool, np.bool_)):
                 if isinstance(e, Batched):
                     _raise_mask(e)
-                entries.extend(np.asarray(e).nonzero() if not hasattr(e, "get") else e.nonzero())
+                if not getattr(e, "ndim", 0):
+                    raise IndexError("[vmap] a single bool is no index here; use None for a new axis.")
+                entries.extend(e.nonzero())
             else:
                 entries.append(np.asarray(e) if isinstance(e, list) else e)
         used = sum(1 for e in entries if e is not None and e is not Ellipsis)

@@ -18,12 +18,11 @@ from . import array, indexing, linear, nn, shape
 from .array import Batched, aligned, made, scope, sizes, viewing
 from .shape import from_last
 
-_EVERY = {
-    *ELEMENTWISE, *PREDICATES, "where", "clip", "erf", "sigmoid", "softplus", "log_sigmoid", "isclose", "invert",
-    "bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift", "nan_to_num", "round", "around",
-    "abs", "true_divide", "mod", "conj", "sinc", "i0", "heaviside", "gcd", "lcm", "float_power", "divmod",
-    "frexp", "ldexp", "modf", "isneginf", "isposinf", "angle",
-}  # fmt: skip
+_EVERY = {*ELEMENTWISE, *PREDICATES} | set(
+    "where clip erf sigmoid softplus log_sigmoid isclose invert bitwise_and bitwise_or bitwise_xor left_shift "
+    "right_shift nan_to_num round around abs true_divide mod conj sinc i0 heaviside gcd lcm float_power divmod "
+    "frexp ldexp modf isneginf isposinf angle".split()
+)  # element by element, with broadcasting
 _OWN = {"real", "imag", "copy"}  # of one array, whatever its axes
 _REDUCE = set(
     "sum mean max min prod any all amax amin var std norm2 logsumexp count_nonzero ptp median nansum nanmean "
@@ -44,10 +43,8 @@ _LIKE = set("zeros_like ones_like full_like empty_like".split())
 LOOPED = set(
     "linear_softmax_cross_entropy linear_softmax_cross_entropy_backward searchsorted linalg.lstsq".split()
 )
-_MODULES = {
-    "numpy.linalg": "linalg.",
-    "numpy.fft": "fft.",
-}
+_MODULES = {"numpy.linalg": "linalg.", "numpy.fft": "fft."}
+_NUMPYS = {"initial", "where", "ddof"}  # keywords that the backends' own functions do not take
 
 
 def lib(*values: Any) -> Any:
@@ -208,12 +205,14 @@ def _function(name: str) -> Callable:
 
     def call(*args: Any, **kwargs: Any) -> Any:
         base = lib(*args, *kwargs.values())
-        plain = find(base) if hasattr(base, name.partition(".")[0]) else attrgetter(name)(np)
+        there = hasattr(base, name.partition(".")[0]) and not _NUMPYS & kwargs.keys()
+        plain = find(base) if there else attrgetter(name)(np)
         if unbatched(args[0]) and how is not elementwise and how is not _looped:
             return plain(*args, **kwargs)
         return how(plain, *args, **kwargs)  # type: ignore[misc]
 
     call.__name__ = name
+    call.looped = how is _looped  # type: ignore[attr-defined]
     return call
 
 

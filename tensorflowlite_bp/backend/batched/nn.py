@@ -162,13 +162,15 @@ def softmax_cross_entropy(
     lib = _lib(logits, labels)
     z, y = whole(logits, levels), whole(labels, levels)
     z, y = np.ascontiguousarray(z), np.ascontiguousarray(y)
-    loss, grad = lib.softmax_cross_entropy(z, y, weight, ignore_index, smoothing, 0, want_grad)
-    loss, grad = made(loss, levels, env), None if grad is None else made(grad, levels, env)
+    rows, slopes = lib.softmax_cross_entropy(z, y, weight, ignore_index, smoothing, 0, want_grad)
+    loss: Any = made(rows, levels, env)
+    grad: Any = None if slopes is None else made(slopes, levels, env)
     if reduction == 0:
         return loss, grad
     loss = loss.sum()
     if reduction == 1:
-        count = made(_weights(y, weight, ignore_index, loss.dtype), levels, env).sum()
+        weights: Any = made(_weights(y, weight, ignore_index, loss.dtype), levels, env)
+        count = weights.sum()
         with np.errstate(invalid="ignore", divide="ignore"):
             share = 1 / count
             loss = loss * share
