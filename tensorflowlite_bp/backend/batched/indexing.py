@@ -28,15 +28,15 @@ class Index:
     __slots__ = ("advanced", "dims", "entries", "levels", "place")
 
     def __init__(self, index: Any, ndim: int) -> None:
-        given = list(index) if type(index) is tuple else [index]
+        given: list[Any] = list(index) if type(index) is tuple else [index]
         entries: list[Any] = []
         for e in given:
-            if getattr(getattr(e, "dtype", None), "kind", "") == "b" or isinstance(e, (bool, np.bool_)):
+            if isinstance(e, bool) or getattr(getattr(e, "dtype", None), "kind", "") == "b":
                 if isinstance(e, Batched):
                     _raise_mask(e)
                 if not getattr(e, "ndim", 0):
                     raise IndexError("[vmap] a single bool is no index here; use None for a new axis.")
-                entries.extend(e.nonzero())
+                entries.extend(e.nonzero())  # type: ignore[union-attr]
             else:
                 entries.append(np.asarray(e) if isinstance(e, list) else e)
         used = sum(1 for e in entries if e is not None and e is not Ellipsis)

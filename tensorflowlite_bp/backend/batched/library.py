@@ -19,9 +19,9 @@ from .array import Batched, aligned, made, scope, sizes, viewing
 from .shape import from_last
 
 _EVERY = {*ELEMENTWISE, *PREDICATES} | set(
-    "where clip erf sigmoid softplus log_sigmoid isclose invert bitwise_and bitwise_or bitwise_xor left_shift "
-    "right_shift nan_to_num round around abs true_divide mod conj sinc i0 heaviside gcd lcm float_power divmod "
-    "frexp ldexp modf isneginf isposinf angle".split()
+    "where clip erf sigmoid softplus log_sigmoid isclose invert bitwise_and bitwise_or bitwise_xor "
+    "left_shift right_shift nan_to_num round around abs true_divide mod conj sinc i0 heaviside gcd lcm "
+    "float_power divmod frexp ldexp modf isneginf isposinf angle".split()
 )  # element by element, with broadcasting
 _OWN = {"real", "imag", "copy"}  # of one array, whatever its axes
 _REDUCE = set(
