@@ -6,12 +6,14 @@ differentiated; the same text serves both. Rules never undo broadcasting: the en
 `saves` does not name arrive as None, or as a `Spec` (shape and dtype only) for "x.shape".
 """
 
+import functools
 from collections.abc import Callable
 from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
 from ..backend import by_type
+from ..backend.batched import Batched
 from ..errors import GradientError, message
 
 OPS: dict[str, "Op"] = {}  # every op by name: tests and debugging read it, no hot path does
@@ -38,14 +40,20 @@ class Dispatch(dict[type, Callable]):
     400.
     """
 
-    __slots__ = ("find",)
+    __slots__ = ("elementwise", "find")
 
-    def __init__(self, find: Callable[[Any], Callable]) -> None:
+    def __init__(self, find: Callable[[Any], Callable], elementwise: bool = False) -> None:
         super().__init__()
         self.find = find
+        self.elementwise = elementwise
 
     def __missing__(self, cls: type) -> Callable:
-        self[cls] = forward = self.find(by_type[cls])
+        lib = by_type[cls]
+        if self.elementwise and issubclass(cls, Batched):  # whatever it does, on the samples' own arrays
+            forward = functools.partial(lib.each, self.find)
+        else:
+            forward = self.find(lib)
+        self[cls] = forward
         return forward
 
 
@@ -106,7 +114,7 @@ class Op:
         if linear not in (None, "each", "joint"):
             raise ValueError(f"linear must be None, 'each' or 'joint', not {linear!r}")
         self.name = name
-        self.forward = Dispatch(forward or attrgetter(name))
+        self.forward = Dispatch(forward or attrgetter(name), elementwise)
         self.vjp = vjp
         self.vjp_all = vjp_all
         self.jvp = jvp

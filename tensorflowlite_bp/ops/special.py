@@ -60,7 +60,12 @@ def as_precise(out: Any, x: Any) -> Any:
 # ------------------------------------------------------------------ declarations
 def run(F: Any, function: Any, *args: Any) -> Any:
     """What rules use for functions that SciPy lacks, or has otherwise: ours, on Tensors or on raw arrays."""
-    return function(*args) if F is graph else function.raw(F)(*args)
+    return function(*args) if F is graph else on_arrays(F, function.raw, *args)
+
+
+def on_arrays(F: Any, make: Callable, *args: Any) -> Any:
+    """make(F)(*args), an element-wise function of raw arrays; under vmap, of those that hold the samples."""
+    return F.each(make, *args) if F.name == "batched" else make(F)(*args)
 
 
 def declared(op: Op, call: Any, raw: Callable | None, doc: str | None = None) -> Any:

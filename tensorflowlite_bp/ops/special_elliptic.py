@@ -15,7 +15,8 @@ from ..autograd.op import Op, graph
 from ..autograd.outputs import joint_jvp, joint_vjp
 from ..autograd.record import apply_many, applyn
 from ..autograd.tensor import Tensor
-from .special import as_precise, declared, fixed, floats, many, one
+from ..backend.batched import ever
+from .special import as_precise, declared, fixed, floats, many, on_arrays, one
 
 _STEP = 0.4  # of the trapezoidal rule in log t: the error is exp(-2 pi^2 / step)
 
@@ -84,6 +85,7 @@ _CARLSON = Op(
     vjp_all=_carlson_back,
     jvp=_carlson_along,
     saves=("x", "y", "z"),
+    elementwise=True,
     broadcasts=True,
     forward=lambda B: lambda *xs, powers: _carlson(B, xs, powers),
 )
@@ -99,7 +101,9 @@ carlson = declared(_CARLSON, _symmetric, None)
 
 def integral(F: Any, xs: Any, powers: tuple[float, ...]) -> Any:
     """`carlson` on raw arrays or on Tensors."""
-    return carlson(*xs, powers=powers) if F is graph else _carlson(F, tuple(xs), powers)
+    if F is graph:
+        return carlson(*xs, powers=powers)
+    return on_arrays(F, lambda B: lambda *xs: _carlson(B, xs, powers), *xs)
 
 
 # ------------------------------------------------------------------ complete integrals
@@ -134,7 +138,7 @@ def _incomplete(F: Any, phi: Any, m: Any, powers: tuple[float, float, float], wh
     angle = phi - turns * math.pi
     s, c = F.sin(angle), F.cos(angle)
     part = s * s * s * integral(F, (c * c, 1 - m * s * s, F.ones_like(s * m)), powers)
-    if not bool((turns.data if hasattr(turns, "node") else np.asarray(turns)).any()):
+    if not ever(turns.any()):
         return part
     return part + 2 * turns * F.where(F.equal(turns, 0), F.zeros_like(m * turns), whole(F))
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..autograd.op import helper
 from ..autograd.tensor import Tensor
+from ..backend.batched import ever
 from .elementwise import LN10, real
 from .special import complexes, floats, horner, many, one, ordered, several
 
@@ -121,7 +122,7 @@ exp1 = one("exp1", lambda F, g, out, x: -g * F.exp(-x) / x, doc="The exponential
 
 def _expn(F: Any, g: Any, out: Any, x: Any, *, at: Any) -> Any:
     (n,) = at
-    if not (n == 0).any() if hasattr(n, "any") else n != 0:
+    if not ever((n == 0).any() if hasattr(n, "any") else n == 0):
         return -g * F.special.expn(n - 1, x)
     zero = F.equal(F.ones_like(x) * n, 0)
     return -g * F.where(

@@ -10,6 +10,7 @@ import numpy as np
 from ..autograd.op import helper
 from ..autograd.record import nondiff
 from ..autograd.tensor import Tensor
+from ..backend.batched import ever
 from ..errors import message
 from .elementwise import equal, greater_equal, logical_and, where
 from .special import fixed, floats, many, one, ordered, run
@@ -197,7 +198,7 @@ def multigammaln(a: Any, d: int) -> Tensor:
     """The logarithm of the multivariate gamma function of dimension d; a > (d - 1) / 2."""
     (a,) = floats(a)
     d = int(d)
-    if d < 1 or bool((a.data <= 0.5 * (d - 1)).any()):
+    if d < 1 or ever((a.data <= 0.5 * (d - 1)).any()):
         raise ValueError(message("multigammaln", f"a > (d - 1) / 2 and d >= 1 were expected, d is {d}."))
     halves = np.arange(d) * 0.5
     total = gammaln(a[..., None] - halves.astype(a.dtype)).sum(-1)

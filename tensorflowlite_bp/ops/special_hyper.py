@@ -9,6 +9,7 @@ import numpy as np
 from ..autograd.op import Op
 from ..autograd.record import applyn
 from ..autograd.tensor import Tensor
+from ..backend.batched import ever
 from .elementwise import exp, where
 from .special import as_precise, complexes, declared, fixed, floats, one, ordered, run
 
@@ -119,7 +120,7 @@ def hyp1f1(a: Any, b: Any, x: Any) -> Tensor:
     a, b, x = floats(a, b, x)
     fixed("hyp1f1", "a", a if a.dtype.kind == "c" else 0.0)
     negative = x.data < 0
-    if not negative.any():
+    if not ever(negative.any()):
         return hyp1f1_series(a, b, x)
     from_left = exp(where(negative, x, 0.0)) * hyp1f1_series(b - a, b, -where(negative, x, 0.0))
     return where(negative, from_left, hyp1f1_series(a, b, where(negative, 0.0, x)))

@@ -64,17 +64,17 @@ def unbatched(x: Any) -> bool:
 
 # ------------------------------------------------------------------ the kinds
 def elementwise(call: Callable, *args: Any, **kwargs: Any) -> Any:
-    """Every argument aligned; keywords may be arrays too."""
-    values = (*args, *kwargs.values()) if kwargs else args
+    """Every argument aligned; keywords may be arrays too, or tuples of them."""
+    values = (*args, *_leaves(kwargs)) if kwargs else args
     levels, env = scope(values)
     ndim = 0
     for x in values:
         n = getattr(x, "ndim", 0)
         if n > ndim:
             ndim = n
-    found = call(
-        *[aligned(x, levels, ndim) for x in args], **{k: aligned(v, levels, ndim) for k, v in kwargs.items()}
-    )
+    if kwargs:
+        kwargs = _walk(kwargs, lambda x: aligned(x, levels, ndim))
+    found = call(*[aligned(x, levels, ndim) for x in args], **kwargs)
     if type(found) is tuple:
         return tuple([made(f, levels, env) for f in found])
     return made(found, levels, env)
@@ -139,6 +139,12 @@ def _looped(call: Callable, *args: Any, **kwargs: Any) -> Any:
     if not results:
         raise ValueError("[vmap] this function is called sample by sample, and there is no sample.")
     return _stack(results, levels, env)
+
+
+def _leaves(tree: Any) -> list[Any]:
+    if isinstance(tree, dict):
+        tree = list(tree.values())
+    return [x for t in tree for x in _leaves(t)] if isinstance(tree, (tuple, list)) else [tree]
 
 
 def _walk(tree: Any, function: Callable) -> Any:
@@ -247,6 +253,10 @@ class Library(Namespace):
 
     def result_type(self, *xs: Any) -> Any:
         return np.result_type(*[x.dtype if hasattr(x, "dtype") else x for x in xs])
+
+    def each(self, make: Callable, *args: Any, **kwargs: Any) -> Any:
+        """An element-wise function made for the backend that holds the samples."""
+        return elementwise(make(lib(*args)), *args, **kwargs)
 
     # ------------------------------------------------------------------ NumPy's protocols
     def ufunc(self, function: Any, method: str, inputs: tuple, kwargs: dict[str, Any]) -> Any:

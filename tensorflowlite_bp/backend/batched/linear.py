@@ -101,6 +101,24 @@ def tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
     )
 
 
+def convolve(x: Any, y: Any, mode: str = "full") -> Any:
+    """Of vectors: the windows of the longer one times the shorter one turned round."""
+    if x.shape[0] < y.shape[0]:
+        x, y = y, x
+    levels, env = scope((x, y))
+    if not env:
+        return _lib(x).convolve(x, y, mode)
+    n, m = x.shape[0], y.shape[0]
+    x, y = aligned(x, levels, 1), aligned(y, levels, 1)
+    if mode != "valid":
+        x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(m - 1, m - 1)])
+    windows = np.lib.stride_tricks.sliding_window_view(x, m, axis=-1)
+    out = (windows @ y[..., ::-1, None])[..., 0]
+    if mode == "same":
+        out = out[..., (m - 1) // 2 :][..., :n]
+    return made(out, levels, env)
+
+
 # ------------------------------------------------------------------ linear algebra
 def solve(a: Any, b: Any) -> Any:
     levels, env = scope((a, b))
@@ -180,6 +198,7 @@ def attention_backward(
 RULES.update(
     {
         "matmul": matmul, "dot": dot, "tensordot": tensordot, "einsum_labelled": einsum_labelled,
+        "convolve": convolve,
         "linalg.solve": solve, "linear": linear, "linear_backward": linear_backward,
         "attention_forward": attention_forward, "attention_backward": attention_backward,
     }
