@@ -63,9 +63,9 @@ def run(F: Any, function: Any, *args: Any) -> Any:
     return function(*args) if F is graph else on_arrays(F, function.raw, *args)
 
 
-def on_arrays(F: Any, make: Callable, *args: Any) -> Any:
-    """make(F)(*args), an element-wise function of raw arrays; under vmap, of those that hold the samples."""
-    return F.each(make, *args) if F.name == "batched" else make(F)(*args)
+def on_arrays(lib: Any, make: Callable, *args: Any) -> Any:
+    """make(lib)(*args), element-wise on raw arrays; under vmap on those that hold the samples."""
+    return lib.each(make, *args) if lib.name == "batched" else make(lib)(*args)
 
 
 def declared(op: Op, call: Any, raw: Callable | None, doc: str | None = None) -> Any:

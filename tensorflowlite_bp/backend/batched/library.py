@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from .. import by_type, current
-from ..protocol import ELEMENTWISE, PREDICATES
+from ..protocol import ACTIVATIONS, ELEMENTWISE, PREDICATES
 from . import array, indexing, linear, nn, shape
 from .array import Batched, aligned, made, scope, sizes, viewing
 from .shape import from_last
 
-_EVERY = {*ELEMENTWISE, *PREDICATES} | set(
+_EVERY = {*ELEMENTWISE, *PREDICATES, *ACTIVATIONS} | set(
     "where clip erf sigmoid softplus log_sigmoid isclose invert bitwise_and bitwise_or bitwise_xor "
     "left_shift right_shift nan_to_num round around abs true_divide mod conj sinc i0 heaviside gcd lcm "
     "float_power divmod frexp ldexp modf isneginf isposinf angle".split()

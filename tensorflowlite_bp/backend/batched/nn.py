@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import by_type
+from .. import activations, by_type, row_norms
+from . import array
 from .array import Batched, aligned, made, scope, sizes, whole
 from .shape import flat, unflat
 
@@ -106,6 +107,18 @@ def conv_input_grad(g: Any, w: Any, *, x_shape: Any, groups: int, **how: Any) ->
 
 def conv_weight_grad(g: Any, x: Any, *, w_shape: Any, groups: int, **how: Any) -> Any:
     return _conv("conv_weight_grad", g, x, groups, False, {"w_shape": w_shape}, **how)
+
+
+# ------------------------------------------------------------------ compositions that hold as they are
+def _composed(function: Callable) -> Callable:
+    return lambda *args, **kwargs: function(array.functions, *args, **kwargs)
+
+
+for _function in (
+    activations.softmax_backward, activations.log_softmax_backward, row_norms.row_norm,
+    row_norms.row_norm_backward, row_norms.group_norm, row_norms.group_norm_backward,
+):  # fmt: skip
+    RULES[_function.__name__] = _composed(_function)
 
 
 # ------------------------------------------------------------------ batch norm: samples are further channels
