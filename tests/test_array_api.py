@@ -1,6 +1,8 @@
 """bp.* as a namespace of the array API standard, version 2024.12: names, questions, dtypes, special cases."""
 
+import ast
 import inspect
+import operator
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ import pytest
 import tensorflowlite_bp as bp
 from tensorflowlite_bp.errors import ShapeError
 from tensorflowlite_bp.testing import check_grads
+
+INF, NAN = np.inf, np.nan
 
 # The standard's list, by chapter.
 NAMES = {
@@ -44,17 +48,75 @@ METHODS = (
     "neg or pos pow radd rand rfloordiv rlshift rmatmul rmod rmul ror rpow rrshift rshift rsub rtruediv rxor "
     "setitem sub truediv xor"
 )
-KEYWORDS = {
-    "sum prod": "axis dtype keepdims",
-    "max min mean all any argmax argmin count_nonzero": "axis keepdims",
-    "std var": "axis correction keepdims",
-    "cumulative_sum cumulative_prod": "axis dtype include_initial",
-    "sort argsort": "axis descending stable",
-    "zeros ones empty full arange linspace eye asarray": "dtype device",
-    "zeros_like ones_like empty_like full_like": "dtype device",
-    "searchsorted": "side sorter",
-    "diff": "axis n prepend append",
-    "astype": "copy device",
+# How the standard writes its functions' parameters.
+SIGNATURES = {
+    "x, /": (
+        "abs acos acosh asin asinh atan atanh bitwise_invert ceil conj cos cosh exp expm1 floor imag "
+        "isfinite isinf isnan log log1p log2 log10 logical_not negative positive real reciprocal round sign"
+        " signbit sin sinh square sqrt tan tanh trunc linalg.det linalg.eigh linalg.eigvalsh linalg.inv "
+        "linalg.matrix_transpose linalg.slogdet linalg.svdvals matrix_transpose nonzero unique_all "
+        "unique_counts unique_inverse unique_values"
+    ),
+    "x1, x2, /": (
+        "add atan2 bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor copysign "
+        "divide equal floor_divide greater greater_equal hypot less less_equal logaddexp logical_and "
+        "logical_or logical_xor maximum minimum multiply nextafter not_equal pow remainder subtract "
+        "linalg.matmul linalg.outer linalg.solve matmul"
+    ),
+    "x, /, *, axis=None, keepdims=False": "argmax argmin count_nonzero max mean min all any",
+    "x, /, *, n=None, axis=-1, norm='backward'": "fft.fft fft.ifft fft.rfft fft.irfft fft.hfft fft.ihfft",
+    "x, /, *, s=None, axes=None, norm='backward'": "fft.fftn fft.ifftn fft.rfftn fft.irfftn",
+    "shape, *, dtype=None, device=None": "empty ones zeros",
+    "x, /, *, dtype=None, device=None": "empty_like ones_like zeros_like",
+    "x1, x2, /, *, axis=-1": "linalg.cross linalg.vecdot vecdot",
+    "x, /, *, k=0": "tril triu",
+    "type, /": "finfo iinfo",
+    "n, /, *, d=1.0, dtype=None, device=None": "fft.fftfreq fft.rfftfreq",
+    "x, /, *, axes=None": "fft.fftshift fft.ifftshift",
+    "x, /, *, rtol=None": "linalg.matrix_rank linalg.pinv",
+    "x1, x2, /, *, axes=2": "linalg.tensordot tensordot",
+    "arrays, /, *, axis=0": "concat stack",
+    "x, /, axis": "expand_dims squeeze",
+    "x, /, *, axis=-1, descending=False, stable=True": "argsort sort",
+    "x, /, *, axis=None, dtype=None, include_initial=False": "cumulative_prod cumulative_sum",
+    "x, /, *, axis=None, dtype=None, keepdims=False": "prod sum",
+    "x, /, *, axis=None, correction=0.0, keepdims=False": "std var",
+    "start, /, stop=None, step=1, *, dtype=None, device=None": "arange",
+    "obj, /, *, dtype=None, device=None, copy=None": "asarray",
+    "n_rows, n_cols=None, /, *, k=0, dtype=None, device=None": "eye",
+    "x, /, *, device=None, copy=None": "from_dlpack",
+    "shape, fill_value, *, dtype=None, device=None": "full",
+    "x, /, fill_value, *, dtype=None, device=None": "full_like",
+    "start, stop, /, num, *, dtype=None, device=None, endpoint=True": "linspace",
+    "*arrays, indexing='xy'": "meshgrid",
+    "x, dtype, /, *, copy=True, device=None": "astype",
+    "from_, to, /": "can_cast",
+    "dtype, kind": "isdtype",
+    "*arrays_and_dtypes": "result_type",
+    "x, /, min=None, max=None": "clip",
+    "x, indices, /, *, axis=None": "take",
+    "x, indices, /, *, axis=-1": "take_along_axis",
+    "x, /, *, upper=False": "linalg.cholesky",
+    "x, /, *, offset=0": "linalg.diagonal",
+    "x, /, *, keepdims=False, ord='fro'": "linalg.matrix_norm",
+    "x, n, /": "linalg.matrix_power",
+    "x, /, *, mode='reduced'": "linalg.qr",
+    "x, /, *, full_matrices=True": "linalg.svd",
+    "x, /, *, offset=0, dtype=None": "linalg.trace",
+    "x, /, *, axis=None, keepdims=False, ord=2": "linalg.vector_norm",
+    "*arrays": "broadcast_arrays",
+    "x, /, shape": "broadcast_to",
+    "x, /, *, axis=None": "flip",
+    "x, source, destination, /": "moveaxis",
+    "x, /, axes": "permute_dims",
+    "x, repeats, /, *, axis=None": "repeat",
+    "x, /, shape, *, copy=None": "reshape",
+    "x, /, shift, *, axis=None": "roll",
+    "x, repetitions, /": "tile",
+    "x, /, *, axis=0": "unstack",
+    "x1, x2, /, *, side='left', sorter=None": "searchsorted",
+    "condition, x1, x2, /": "where",
+    "x, /, *, axis=-1, n=1, prepend=None, append=None": "diff",
 }
 
 
@@ -74,10 +136,26 @@ def test_extensions_and_methods():
     assert x.to_device("cpu", stream=None) is x
 
 
-@pytest.mark.parametrize("functions", KEYWORDS)
-def test_keywords(functions):
-    for name in functions.split():
-        assert set(KEYWORDS[functions].split()) <= set(inspect.signature(getattr(bp, name)).parameters), name
+@pytest.mark.parametrize("parameters", SIGNATURES)
+def test_signatures(parameters):
+    """Every way to call that the standard allows is one of ours, with the same defaults."""
+    want = ast.parse(f"def f({parameters}): ...").body[0].args
+    positional = [a.arg for a in want.posonlyargs + want.args]
+    defaults = [inspect.Parameter.empty] * (len(positional) - len(want.defaults)) + want.defaults
+    named = {
+        **dict(zip(positional, defaults, strict=True)),
+        **{a.arg: d for a, d in zip(want.kwonlyargs, want.kw_defaults, strict=True)},
+    }
+    for name in SIGNATURES[parameters].split():
+        ours = inspect.signature(operator.attrgetter(name)(bp))
+        ours.bind(*positional, *("abc" if want.vararg else ()), **{a.arg: 0 for a in want.kwonlyargs})
+        if want.args:
+            ours.bind(
+                *[a.arg for a in want.posonlyargs], **{a.arg: 0 for a in [*want.args, *want.kwonlyargs]}
+            )
+        for parameter, default in named.items():
+            if default is not inspect.Parameter.empty and parameter in ours.parameters:
+                assert ours.parameters[parameter].default == ast.literal_eval(default), (name, parameter)
 
 
 def test_namespace_of_a_tensor():
@@ -202,3 +280,136 @@ def test_vecdot_keeps_dtype_and_refuses_other_lengths():
     assert bp.vecdot(x, x).dtype == bp.uint8
     with pytest.raises(ValueError, match=r"vecdot|matmul"):
         bp.vecdot(x, bp.asarray([1], dtype=bp.uint8))
+
+
+# ------------------------------------------------------------------ special cases
+def number(text):
+    """A float, "pi/2" and the like among them; "real,imaginary" a complex number."""
+    if "," in text:
+        return complex(*map(number, text.split(",")))
+    if "pi" not in text:
+        return float(text)
+    factor, divisor = text.split("pi")
+    return float({"": 1, "-": -1}.get(factor, factor)) * np.pi / float(divisor.lstrip("/") or 1)
+
+
+def table(text):
+    """{function: [(arguments and result), ...]} from lines "function: argument result; argument result"."""
+    lines = (line.split(":") for line in text.replace(";\n    ", "; ").splitlines())
+    return {name: [[number(x) for x in case.split()] for case in cases.split(";")] for name, cases in lines}
+
+
+# argument, result; the sign of a zero counts
+REAL = table("""\
+acos: 1 0; 1.5 nan; -1.5 nan
+acosh: 1 0; 0.5 nan; inf inf
+asin: 0 0; 1.5 nan
+asinh: 0 0; inf inf; -inf -inf
+atan: 0 0; inf pi/2; -inf -pi/2
+atanh: 0 0; 1 inf; -1 -inf; 2 nan
+ceil: -0.5 -0; inf inf; -inf -inf
+cos: 0 1; -0 1; inf nan; -inf nan
+cosh: 0 1; -0 1; inf inf; -inf inf
+exp: 0 1; -0 1; inf inf; -inf 0
+expm1: 0 0; inf inf; -inf -1
+floor: inf inf; -inf -inf; 0.5 0
+isfinite: inf 0; -inf 0; 1 1
+isinf: inf 1; -inf 1; 1 0
+log: -1 nan; 0 -inf; -0 -inf; 1 0; inf inf
+log10: -1 nan; 0 -inf; 1 0; inf inf
+log1p: -2 nan; -1 -inf; 0 0; inf inf
+log2: -1 nan; 0 -inf; 1 0; inf inf
+reciprocal: inf 0; -inf -0; 0 inf; -0 -inf
+round: 0.5 0; 1.5 2; 2.5 2; -0.5 -0; inf inf
+sign: -3 -1; 0 0; -0 0; 3 1; inf 1; -inf -1
+signbit: 0 0; -0 1; -inf 1
+sin: 0 0; inf nan
+sinh: 0 0; inf inf; -inf -inf
+sqrt: -1 nan; 0 0; inf inf
+tan: 0 0; inf nan
+tanh: 0 0; inf 1; -inf -1
+trunc: 0.5 0; -0.5 -0; inf inf""")
+ODD = "asin asinh atan atanh expm1 log1p sin sinh sqrt tan tanh trunc round ceil floor".split()
+
+# two arguments, result
+PAIRS = table("""\
+add: inf -inf nan; inf 1 inf; -0 -0 -0; -0 0 0; 1 -1 0
+atan2: 0 0 0; 0 -0 pi; -0 -0 -pi; 1 inf 0; -1 inf -0; 1 -inf pi; inf inf pi/4; inf -inf 3pi/4;
+    1 0 pi/2
+copysign: 3 -0 -3; -3 0 3; 0 -1 -0
+divide: inf inf nan; 0 0 nan; 1 -0 -inf; 1 inf 0; -1 inf -0; inf -2 -inf
+hypot: inf nan inf; nan -inf inf; 3 0 3; nan 1 nan
+logaddexp: inf 1 inf; nan 1 nan; -inf -inf -inf
+maximum: nan 1 nan; 1 nan nan
+minimum: nan 1 nan; 1 nan nan
+multiply: inf 0 nan; inf -2 -inf; -0 2 -0
+nextafter: 0 0 0; nan 1 nan; inf 0 1.7976931348623157e308
+pow: 1 nan 1; nan 0 1; nan 1 nan; 2 inf inf; 2 -inf 0; -1 inf 1; 0.5 inf 0; 0.5 -inf inf; inf 2 inf;
+    inf -2 0; -inf 3 -inf; -inf 2 inf; -inf -3 -0; 0 -1 inf; -0 -1 -inf; -0 -2 inf; -0 3 -0; -0 2 0;
+    -2 0.5 nan
+remainder: inf 2 nan; 1 0 nan; 0 2 0; -0 2 0; 1 inf 1; -1 inf inf; 1 -inf -inf; 2 -2 -0
+subtract: inf inf nan; -0 0 -0; 0 0 0""")
+
+# argument, result, as real,imaginary
+COMPLEX = table("""\
+abs: inf,nan inf; nan,-inf inf; nan,1 nan
+acos: 0,nan pi/2,nan; 1,inf pi/2,-inf; inf,inf pi/4,-inf
+acosh: 0,nan nan,pi/2; 1,inf inf,pi/2; -inf,1 inf,pi
+asinh: 1,inf inf,pi/2; inf,inf inf,pi/4; inf,1 inf,0
+atanh: 1,0 inf,0; 1,inf 0,pi/2; inf,1 0,pi/2
+cosh: 0,0 1,0; inf,0 inf,0; 1,inf nan,nan
+exp: 0,0 1,0; 1,inf nan,nan; inf,0 inf,0; nan,0 nan,0; -inf,nan 0
+log: -0,0 -inf,pi; 0,0 -inf,0; inf,inf inf,pi/4; -inf,1 inf,pi
+log1p: -1,0 -inf,0; 1,inf inf,pi/2; inf,1 inf,0
+sign: 0 0; 3,4 0.6,0.8
+sinh: 0,0 0,0; inf,0 inf,0; 1,inf nan,nan
+sqrt: 0,0 0,0; 1,inf inf,inf; -inf,1 0,inf; inf,1 inf,0
+tanh: 0,0 0,0; inf,1 1,0; 1,inf nan,nan; nan,0 nan,0""")
+
+
+def same(out, want):
+    np.testing.assert_allclose(out, want, rtol=1e-15)
+    zeros = want == 0
+    if want.dtype.kind == "f":
+        np.testing.assert_array_equal(np.signbit(out[zeros]), np.signbit(want[zeros]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", REAL)
+def test_special_cases_of_one_argument(name, dtype):
+    asks = name in ("isfinite", "isinf", "signbit")
+    cases = [*REAL[name], *([] if asks else [[NAN, NAN]]), *([[-0.0, -0.0]] if name in ODD else [])]
+    x, want = np.array(cases, dtype).T
+    with np.errstate(all="ignore"):
+        out = getattr(bp, name)(bp.asarray(x))
+    assert out.dtype == ("bool" if asks else dtype)
+    same(out.numpy(), want.astype(out.dtype))
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_special_cases_of_two_arguments(name):
+    x, y, want = np.array(PAIRS[name]).T
+    symbol = {
+        "add": "add",
+        "divide": "truediv",
+        "multiply": "mul",
+        "pow": "pow",
+        "remainder": "mod",
+        "subtract": "sub",
+    }
+    with np.errstate(all="ignore"):
+        same(getattr(bp, name)(x, y).numpy(), want)
+        if name in symbol:
+            same(getattr(operator, symbol[name])(bp.asarray(x), bp.asarray(y)).numpy(), want)
+            same(getattr(operator, "i" + symbol[name])(bp.asarray(x, copy=True), bp.asarray(y)).numpy(), want)
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_special_cases_of_complex_numbers(name):
+    z, want = np.array(COMPLEX[name], complex).T
+    with np.errstate(all="ignore"):
+        out = getattr(bp, name)(bp.asarray(z)).numpy()
+        mirrored = getattr(bp, name)(bp.asarray(z.conj())).numpy()
+    for part in (np.real, np.imag):
+        np.testing.assert_allclose(part(out), part(want), rtol=1e-15)
+    np.testing.assert_array_equal(mirrored, out.conj())  # f(conj(z)) is conj(f(z)), there too

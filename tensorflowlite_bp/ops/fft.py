@@ -76,7 +76,7 @@ def _along(name: str) -> Callable:
     def back(F: Any, g: Any, out: Any, x: Any, *, axis: int, norm: str) -> Any:
         return getattr(F.fft, name)(g, axis=axis, norm=norm)
 
-    def declared(x: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Arguments:
+    def declared(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "backward") -> Arguments:
         x = _spectrum(x)
         norm = _checked(name, x, axis, norm)
         return (_fit(x, _length(name, n, x.shape[axis]), axis),), {"axis": axis, "norm": norm}
@@ -104,7 +104,7 @@ def _rfft_back(F: Any, g: Any, out: Any, x: Any, *, axis: int, norm: str) -> Any
 
 
 @operation(vjp=(_rfft_back,), saves=("x.shape",), linear="joint", name="fft.rfft")
-def rfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Arguments:
+def rfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "backward") -> Arguments:
     """The first n // 2 + 1 entries of the transform of a real array; the others are their conjugates."""
     x = _real("rfft", x)
     norm = _checked("rfft", x, axis, norm)
@@ -124,7 +124,7 @@ def _irfft_back(F: Any, g: Any, out: Any, x: Any, *, n: int, axis: int, norm: st
 
 
 @operation(vjp=(_irfft_back,), linear="joint", name="fft.irfft")
-def irfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Arguments:
+def irfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "backward") -> Arguments:
     """The inverse of `rfft`: n real points, 2 (m - 1) unless given, from m entries of a spectrum."""
     x = _spectrum(x)
     norm = _checked("irfft", x, axis, norm)
@@ -133,14 +133,14 @@ def irfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = None)
 
 
 @helper(name="fft.hfft")
-def hfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Tensor:
+def hfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "backward") -> Tensor:
     """The transform of a signal that is conjugate-symmetric in time: a real spectrum of n points."""
     norm = _checked("hfft", lift(x), axis, norm)
     return irfft(conjugate(_spectrum(x)), n, axis, _SWAPPED[norm])
 
 
 @helper(name="fft.ihfft")
-def ihfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Tensor:
+def ihfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "backward") -> Tensor:
     """The inverse of `hfft`."""
     norm = _checked("ihfft", lift(x), axis, norm)
     return conjugate(rfft(x, n, axis, _SWAPPED[norm]))
@@ -167,7 +167,10 @@ def _axes(name: str, x: Tensor, s: Any, axes: Any) -> tuple[list[int | None], li
 
 def _over(name: str, one: Callable) -> Callable:
     def transform(
-        x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = None
+        x: Any,
+        s: Sequence[int] | None = None,
+        axes: Sequence[int] | None = None,
+        norm: str | None = "backward",
     ) -> Tensor:
         x = _spectrum(x)
         lengths, axes = _axes(name, x, s, axes)
@@ -187,7 +190,7 @@ ifftn.__doc__ = "The inverse of `fftn`."
 
 @helper(name="fft.rfftn")
 def rfftn(
-    x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = None
+    x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = "backward"
 ) -> Tensor:
     """`rfft` over the last of several axes, then `fft` over the others."""
     x = _real("rfftn", x)
@@ -200,7 +203,7 @@ def rfftn(
 
 @helper(name="fft.irfftn")
 def irfftn(
-    x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = None
+    x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = "backward"
 ) -> Tensor:
     """The inverse of `rfftn`; s is the shape of the result over the axes."""
     x = _spectrum(x)
@@ -212,7 +215,10 @@ def irfftn(
 
 def _two(name: str, several: Callable) -> Callable:
     def transform(
-        x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = (-2, -1), norm: str | None = None
+        x: Any,
+        s: Sequence[int] | None = None,
+        axes: Sequence[int] | None = (-2, -1),
+        norm: str | None = "backward",
     ) -> Tensor:
         return several(x, s, axes, norm)
 
