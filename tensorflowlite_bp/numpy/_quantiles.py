@@ -23,7 +23,7 @@ from ..ops import elementwise as e
 from ..ops import reductions as r
 from ..ops.indexing import take_along
 from ..ops.shape import broadcast_to, moveaxis, reshape, transpose
-from ._nan import numbers
+from ._nan import nanmean, numbers
 from ._plain import NOT_GIVEN, differentiable, raw, reduced_axes
 from ._reductions import kept, mean, no_elements, weights_for
 
@@ -85,7 +85,7 @@ def nanmedian(
 
 def _median(x: Tensor, axis: Any, keepdims: Any, leave_nan: bool) -> Tensor:
     if not x.size:
-        return mean(x, axis, keepdims=keepdims)
+        return (nanmean if leave_nan else mean)(x, axis, keepdims=keepdims)
     sample = Sample(x, axis, leave_nan)
     n = sample.count
     if not leave_nan:
@@ -138,7 +138,7 @@ def _quantile(
     q = lift(q) / unit if unit != 1 else lift(q)
     _check(q, method, weights)
     if leave_nan and not x.size:
-        return mean(x, axis, keepdims=keepdims)
+        return nanmean(x, axis, keepdims=keepdims)
     sample = Sample(x, axis, leave_nan)
     if not sample.length:
         raise IndexError(message("quantile", "at least one element was expected.", received=f"{x.shape}"))

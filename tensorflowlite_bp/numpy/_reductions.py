@@ -157,8 +157,8 @@ def mean(
     where: Any = NOT_GIVEN,
 ) -> Tensor:  # fmt: skip
     x = converted(a, dtype)
-    axes = reduced_axes(axis, x.ndim)
     mask = mask_for(where, x)
+    axes = reduced_axes(axis, x.ndim, scalar=mask is not None)
     n = counted(x, axes, mask)
     if not np.all(n):
         no_elements("Mean of empty slice.")
@@ -190,8 +190,8 @@ def _spread_by(
     measure: Any, a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, where: Any, mean: Any
 ) -> Tensor:
     x = converted(a, dtype)
-    axes = reduced_axes(axis, x.ndim)
     mask = mask_for(where, x)
+    axes = reduced_axes(axis, x.ndim, scalar=mask is not None)
     n = counted(x, axes, mask)
     if np.any(n <= ddof):
         no_elements("Degrees of freedom <= 0 for slice")
