@@ -1,6 +1,6 @@
 // activation, activation_backward.
 #include "arrays.h"
-#include "tflbp/kernels.h"
+#include "tflbp/activations.h"
 
 namespace tflbp {
 namespace {

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "arrays.h"
-#include "tflbp/kernels.h"
+#include "tflbp/losses.h"
 
 namespace tflbp {
 namespace {

@@ -2,7 +2,8 @@
 #include <memory>
 
 #include "arrays.h"
-#include "tflbp/kernels.h"
+#include "tflbp/batch_norm.h"
+#include "tflbp/row_norms.h"
 
 namespace tflbp {
 namespace {

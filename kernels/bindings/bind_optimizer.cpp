@@ -1,9 +1,9 @@
-// sgd_step, adam_step, sum_of_squares: one call for all parameters.
+// sgd_step, adam_step, rmsprop_step, lion_step, sum_of_squares: one call for all parameters.
 #include <cmath>
 #include <vector>
 
 #include "arrays.h"
-#include "tflbp/kernels.h"
+#include "tflbp/optimizers.h"
 #include "tflbp/parallel.h"
 
 namespace tflbp {
@@ -102,56 +102,72 @@ T* part(const Entry& e, int list, int64_t begin) {
     return e.data[list] ? static_cast<T*>(e.data[list]) + begin : nullptr;
 }
 
-py::object sgd_step(py::handle params, py::handle grads, py::handle velocities, double lr, double momentum,
-                    bool nesterov, double weight_decay, double scale) {
-    const py::handle lists[] = {params, grads, velocities};
-    const bool writable[] = {true, false, true};
+// step(table, entry, begin, size) for every piece; the lists are parameters, gradients, states.
+template <class F>
+py::object update(const py::handle* lists, int count, const F& step) {
+    const bool writable[kMaxLists] = {true, false, true, true, true};
     std::vector<Entry> entries;
-    if (!read_lists(lists, writable, 3, &entries)) return py::none();
-    if (velocities.is_none() && momentum != 0) return py::none();
+    if (!read_lists(lists, writable, count, &entries)) return py::none();
     const Plan plan = plan_of(entries);
-    const SgdRule rule{lr, momentum, weight_decay, scale, nesterov};
     run_plan(plan, [&](size_t i) {
         const Segment& s = plan.segments[i];
         const Entry& e = entries[s.entry];
-        auto run = [&](auto zero) {
-            using T = decltype(zero);
-            table<T>().sgd(rule, part<T>(e, 0, s.begin), part<T>(e, 1, s.begin), part<T>(e, 2, s.begin),
-                           s.size);
-        };
         if (e.is_double)
-            run(0.0);
+            step(table<double>(), e, s, 0.0);
         else
-            run(0.f);
+            step(table<float>(), e, s, 0.f);
     });
     return py::bool_(true);
+}
+
+py::object sgd_step(py::handle params, py::handle grads, py::handle velocities, double lr, double momentum,
+                    bool nesterov, double weight_decay, double scale) {
+    const py::handle lists[] = {params, grads, velocities};
+    if (velocities.is_none() && momentum != 0) return py::none();
+    const SgdRule rule{lr, momentum, weight_decay, scale, nesterov};
+    return update(lists, 3, [&](const auto& kernels, const Entry& e, const Segment& s, auto zero) {
+        using T = decltype(zero);
+        kernels.sgd(rule, part<T>(e, 0, s.begin), part<T>(e, 1, s.begin), part<T>(e, 2, s.begin), s.size);
+    });
 }
 
 py::object adam_step(py::handle params, py::handle grads, py::handle ms, py::handle vs, double lr,
                      double beta1, double beta2, double eps, int64_t step, double weight_decay, double scale,
                      py::handle vhats) {
     const py::handle lists[] = {params, grads, ms, vs, vhats};
-    const bool writable[] = {true, false, true, true, true};
-    std::vector<Entry> entries;
-    if (ms.is_none() || vs.is_none() || !read_lists(lists, writable, 5, &entries)) return py::none();
-    const Plan plan = plan_of(entries);
+    if (ms.is_none() || vs.is_none()) return py::none();
     const double t = (double)step;
     const double alpha = lr * std::sqrt(1 - std::pow(beta2, t)) / (1 - std::pow(beta1, t));
     const AdamRule rule{lr, alpha, beta1, beta2, eps, weight_decay, scale};
-    run_plan(plan, [&](size_t i) {
-        const Segment& s = plan.segments[i];
-        const Entry& e = entries[s.entry];
-        auto run = [&](auto zero) {
-            using T = decltype(zero);
-            table<T>().adam(rule, part<T>(e, 0, s.begin), part<T>(e, 1, s.begin), part<T>(e, 2, s.begin),
-                            part<T>(e, 3, s.begin), part<T>(e, 4, s.begin), s.size);
-        };
-        if (e.is_double)
-            run(0.0);
-        else
-            run(0.f);
+    return update(lists, 5, [&](const auto& kernels, const Entry& e, const Segment& s, auto zero) {
+        using T = decltype(zero);
+        kernels.adam(rule, part<T>(e, 0, s.begin), part<T>(e, 1, s.begin), part<T>(e, 2, s.begin),
+                     part<T>(e, 3, s.begin), part<T>(e, 4, s.begin), s.size);
     });
-    return py::bool_(true);
+}
+
+py::object rmsprop_step(py::handle params, py::handle grads, py::handle squares, py::handle means,
+                        py::handle velocities, double lr, double rho, double momentum, double eps,
+                        double weight_decay, double scale) {
+    const py::handle lists[] = {params, grads, squares, means, velocities};
+    if (squares.is_none()) return py::none();
+    const RmspropRule rule{lr, rho, momentum, eps, weight_decay, scale};
+    return update(lists, 5, [&](const auto& kernels, const Entry& e, const Segment& s, auto zero) {
+        using T = decltype(zero);
+        kernels.rmsprop(rule, part<T>(e, 0, s.begin), part<T>(e, 1, s.begin), part<T>(e, 2, s.begin),
+                        part<T>(e, 3, s.begin), part<T>(e, 4, s.begin), s.size);
+    });
+}
+
+py::object lion_step(py::handle params, py::handle grads, py::handle ms, double lr, double beta1,
+                     double beta2, double weight_decay, double scale) {
+    const py::handle lists[] = {params, grads, ms};
+    if (ms.is_none()) return py::none();
+    const LionRule rule{lr, beta1, beta2, weight_decay, scale};
+    return update(lists, 3, [&](const auto& kernels, const Entry& e, const Segment& s, auto zero) {
+        using T = decltype(zero);
+        kernels.lion(rule, part<T>(e, 0, s.begin), part<T>(e, 1, s.begin), part<T>(e, 2, s.begin), s.size);
+    });
 }
 
 py::object sum_of_squares(py::handle arrays) {
@@ -179,6 +195,11 @@ void bind_optimizer(py::module_& m) {
     m.def("adam_step", &adam_step, py::arg("params"), py::arg("grads"), py::arg("ms"), py::arg("vs"),
           py::arg("lr"), py::arg("beta1"), py::arg("beta2"), py::arg("eps"), py::arg("step"),
           py::arg("weight_decay"), py::arg("scale"), py::arg("vhats"));
+    m.def("rmsprop_step", &rmsprop_step, py::arg("params"), py::arg("grads"), py::arg("squares"),
+          py::arg("means"), py::arg("velocities"), py::arg("lr"), py::arg("rho"), py::arg("momentum"),
+          py::arg("eps"), py::arg("weight_decay"), py::arg("scale"));
+    m.def("lion_step", &lion_step, py::arg("params"), py::arg("grads"), py::arg("ms"), py::arg("lr"),
+          py::arg("beta1"), py::arg("beta2"), py::arg("weight_decay"), py::arg("scale"));
     m.def("sum_of_squares", &sum_of_squares, py::arg("arrays"));
 }
 

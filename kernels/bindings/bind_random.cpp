@@ -1,7 +1,7 @@
 // philox, philox_uniform.
 #include "arrays.h"
-#include "tflbp/kernels.h"
 #include "tflbp/parallel.h"
+#include "tflbp/random.h"
 
 namespace tflbp {
 namespace {

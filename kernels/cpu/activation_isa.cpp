@@ -6,8 +6,8 @@
 // without branches, so that the loop over it becomes vectors. Deterministic: elementwise.
 
 #include "stream.h"
+#include "tflbp/activations.h"
 #include "tflbp/cache.h"
-#include "tflbp/kernels.h"
 #include "tflbp/parallel.h"
 #include "vector_math.h"
 

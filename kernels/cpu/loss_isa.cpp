@@ -1,6 +1,6 @@
 // Softmax cross-entropy, sigmoid cross-entropy, softmax and its backward, over rows.
 
-#include "tflbp/kernels.h"
+#include "tflbp/losses.h"
 #include "tflbp/parallel.h"
 #include "vector_math.h"
 

@@ -8,7 +8,7 @@
 // shape alone, and are merged in their order.
 
 #include "moments.h"
-#include "tflbp/kernels.h"
+#include "tflbp/batch_norm.h"
 #include "tflbp/parallel.h"
 
 namespace tflbp {

@@ -6,8 +6,8 @@
 // seed; 4 words per block. Limit: ten rounds of two 32 x 32 bit products per 4 words; blocks are computed
 // side by side to fill vectors.
 
-#include "tflbp/kernels.h"
 #include "tflbp/parallel.h"
+#include "tflbp/random.h"
 #include "vector_math.h"
 
 namespace tflbp {

@@ -8,8 +8,8 @@
 #include "moments.h"
 #include "stream.h"
 #include "tflbp/cache.h"
-#include "tflbp/kernels.h"
 #include "tflbp/parallel.h"
+#include "tflbp/row_norms.h"
 
 namespace tflbp {
 namespace TFLBP_ISA {

@@ -1,4 +1,4 @@
-// Activations and normalisations of rows and groups: see driver.cpp.
+// Activations, normalisations of rows and groups, pooling, rows of a table, optimiser steps: see driver.cpp.
 #include <initializer_list>
 
 #include "driver.h"
@@ -55,9 +55,54 @@ void run_all(const ActivationTable<T>& activations, const RowNormTable<T>& rows)
             for (int64_t channels : {1, 3, 16, 33}) run_groups(rows, {3, space, groups, channels});
 }
 
+template <class T>
+void run_pool(const PoolTable<T>& k, const PoolShape& s) {
+    int64_t in = s.batch * s.channels, out = in;
+    for (int a = 0; a < kPoolAxes; ++a) in *= s.in[a], out *= s.out[a];
+    Buffer<T> x(in), dx(in), y(out), g(out);
+    std::unique_ptr<uint8_t[]> index(new uint8_t[(size_t)out]);
+    k.max_forward(s, x, y, nullptr), k.max_forward(s, x, y, index.get()), y.check("max_pool");
+    k.max_input_grad(s, g, index.get(), dx), dx.check("max_pool dx");
+    k.avg_forward(s, x, y), y.check("avg_pool");
+    k.avg_input_grad(s, g, dx), dx.check("avg_pool dx");
+}
+
+template <class T>
+void run_rows_of_table(const RowsTable<T>& k, int64_t rows, int64_t n, int64_t count) {
+    std::unique_ptr<int64_t[]> index(new int64_t[(size_t)count]);
+    for (int64_t i = 0; i < count; ++i) index[(size_t)i] = (int64_t)(uniform() * (double)rows);
+    std::unique_ptr<int32_t[]> heads(new int32_t[(size_t)(rows + count)]);
+    Buffer<T> x(count * n), out(rows * n);
+    k.scatter({rows, n, count, index.get(), x, out, heads.get()});
+    out.check("scatter_rows");
+}
+
+template <class T>
+void run_steps(const OptimizerTable<T>& k, int64_t n) {
+    Buffer<T> p(n), g(n), s(n, 4, 5), mean(n, -0.5, 0.5), v(n);
+    for (int form = 0; form < 4; ++form)
+        k.rmsprop({0.1, 0.9, 0.5, 1e-3, 0.01, 1}, p, g, s, form & 1 ? mean.p.get() : nullptr,
+                  form & 2 ? v.p.get() : nullptr, n);
+    k.lion({0.1, 0.9, 0.99, 0.01, 1}, p, g, v, n);
+    p.check("step");
+}
+
+template <class T>
+void run_rest(const PoolTable<T>& pool, const RowsTable<T>& rows, const OptimizerTable<T>& steps) {
+    for (int64_t channels : {1, 8, 31, 33, 64, 100}) {
+        run_pool(pool, {3, channels, {1, 6, 6}, {1, 3, 3}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}});
+        run_pool(pool, {2, channels, {3, 5, 7}, {3, 3, 4}, {2, 3, 3}, {1, 2, 2}, {1, 1, 1}});
+        run_pool(pool, {1, channels, {1, 1, 9}, {1, 1, 3}, {1, 1, 2}, {1, 1, 3}, {0, 0, 0}});
+    }
+    for (int64_t n : {1, 7, 33, 300}) run_rows_of_table(rows, 50, n, 200), run_rows_of_table(rows, 1, n, 3);
+    for (int64_t n : {0, 1, 33, 1000}) run_steps(steps, n);
+}
+
 }  // namespace
 
 void run_fused() {
+    run_rest(TFLBP_DISPATCH(pool_f32), TFLBP_DISPATCH(rows_f32), TFLBP_DISPATCH(optimizer_f32));
+    run_rest(TFLBP_DISPATCH(pool_f64), TFLBP_DISPATCH(rows_f64), TFLBP_DISPATCH(optimizer_f64));
     run_all(TFLBP_DISPATCH(activation_f32), TFLBP_DISPATCH(row_norm_f32));
     run_all(TFLBP_DISPATCH(activation_f64), TFLBP_DISPATCH(row_norm_f64));
 }

@@ -286,6 +286,42 @@ def adam_step(xp, params, grads, ms, vs, lr, beta1, beta2, eps, step, weight_dec
         p -= m * real(alpha) / (xp.sqrt(second) + real(eps))
 
 
+def rmsprop_step(
+    xp, params, grads, squares, means, velocities, lr, rho, momentum, eps, weight_decay, scale
+) -> None:
+    for i, (p, g, square) in enumerate(zip(params, grads, squares, strict=True)):
+        real = p.dtype.type
+        if scale != 1:
+            g = g * real(scale)
+        if weight_decay:
+            p -= p * real(weight_decay * lr)
+        square *= real(rho)
+        square += g * g * real(1 - rho)
+        below = square
+        if means is not None:
+            means[i] *= real(rho)
+            means[i] += g * real(1 - rho)
+            below = square - means[i] * means[i]
+        step = g * real(lr) / xp.sqrt(below + real(eps))
+        if velocities is not None:
+            velocities[i] *= real(momentum)
+            velocities[i] += step
+            step = velocities[i]
+        p -= step
+
+
+def lion_step(xp, params, grads, ms, lr, beta1, beta2, weight_decay, scale) -> None:
+    for p, g, m in zip(params, grads, ms, strict=True):
+        real = p.dtype.type
+        if scale != 1:
+            g = g * real(scale)
+        if weight_decay:
+            p -= p * real(weight_decay * lr)
+        p -= xp.sign(m * real(beta1) + g * real(1 - beta1)) * real(lr)
+        m *= real(beta2)
+        m += g * real(1 - beta2)
+
+
 def sum_of_squares(xp: Any, arrays: list[Array]) -> float:
     return float(sum(float(xp.vdot(a64 := a.astype(xp.float64), a64)) for a in arrays))
 

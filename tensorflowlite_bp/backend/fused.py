@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array
-from . import activations, common, row_norms
+from . import activations, common, pool, row_norms
 from .native import native
 
 _FLOATS = (np.dtype("float32"), np.dtype("float64"))
@@ -97,6 +97,61 @@ def _softmax_backward(name: str, library: Any) -> Callable:
         return composed(g, out, axis=axis)
 
     return backward
+
+
+# ------------------------------------------------------------------ optimiser steps
+def _step(name: str) -> Callable:
+    """All parameters in one call; what a kernel does not take (float16, say) goes by the composition."""
+    composed, kernel = getattr(common, name), getattr(native, name, None)
+
+    def step(*args: Any) -> None:
+        if kernel is None or kernel(*args) is None:
+            composed(np, *args)
+
+    return step
+
+
+rmsprop_step = _step("rmsprop_step")
+lion_step = _step("lion_step")
+
+
+# ------------------------------------------------------------------ rows of a table
+def scatter_rows(x: Array, index: Array, shape: Any) -> Array | None:
+    """zeros(shape) with x added at the rows `index`, or None."""
+    if not fits(x) or index.dtype.kind not in "iu":
+        return None
+    out = native.scatter_rows(plain(x), np.asarray(index, np.int64, order="C"), shape)  # type: ignore[union-attr]
+    return None if out is None else out.astype(x.dtype, copy=False)
+
+
+# ------------------------------------------------------------------ pooling
+def max_pool_forward(x: Array, *, window, strides, pads, want_index: bool = True) -> tuple:
+    if fits(x):
+        found = native.max_pool_forward(plain(x), window, strides, pads, want_index)  # type: ignore[union-attr]
+        if found is not None:
+            return found[0].astype(x.dtype, copy=False), found[1]
+    return pool.max_forward(np, x, window, strides, pads, want_index)
+
+
+def max_pool_input_grad(g: Array, *, index, x_shape, window, strides, pads) -> Array:
+    if fits(g):
+        dx = native.pool_input_grad(plain(g), np.asarray(index, order="C"), x_shape, window, strides, pads)  # type: ignore[union-attr]
+        if dx is not None:
+            return dx.astype(g.dtype, copy=False)
+    return pool.max_input_grad(np, g, index, x_shape, window, strides, pads)
+
+
+def avg_pool_forward(x: Array, *, window, strides, pads) -> Array:
+    out = native.avg_pool_forward(plain(x), window, strides, pads) if fits(x) else None  # type: ignore[union-attr]
+    return pool.avg_forward(np, x, window, strides, pads) if out is None else out.astype(x.dtype, copy=False)
+
+
+def avg_pool_input_grad(g: Array, *, x_shape, window, strides, pads) -> Array:
+    if fits(g):
+        dx = native.pool_input_grad(plain(g), None, x_shape, window, strides, pads)  # type: ignore[union-attr]
+        if dx is not None:
+            return dx.astype(g.dtype, copy=False)
+    return pool.avg_input_grad(np, g, x_shape, window, strides, pads)
 
 
 # ------------------------------------------------------------------ normalisation of rows and groups

@@ -28,9 +28,15 @@ from .._typing import Array, Axis, Shape
 from ..errors import message
 from . import attention, chunked, common, conv, ctc, fused, pool, series
 from .fused import (
+    avg_pool_forward,
+    avg_pool_input_grad,
     group_norm,
     group_norm_backward,
     is_narrow,
+    lion_step,
+    max_pool_forward,
+    max_pool_input_grad,
+    rmsprop_step,
     row_norm,
     row_norm_backward,
 )
@@ -161,6 +167,10 @@ def setitem(x: Array, value: Array, *, index: Any) -> Array:
 
 
 def scatter_add(x: Array, *, index: Any, shape: Shape) -> Array:
+    if type(index) is ndarray and len(shape) > 1:
+        rows = fused.scatter_rows(x, index, shape)
+        if rows is not None:
+            return rows
     out = np.zeros(shape, x.dtype)
     if common.is_basic(index):
         out[index] = x
@@ -343,24 +353,8 @@ def conv_weight_grad(g: Array, x: Array, *, w_shape, strides, pads, dilation, gr
     return conv.weight_grad(np, product, g, x, w_shape, strides, pads, dilation, groups)
 
 
-def max_pool_forward(x: Array, *, window, strides, pads, want_index: bool = True) -> tuple:
-    return pool.max_forward(np, x, window, strides, pads, want_index)
-
-
-def max_pool_input_grad(g: Array, *, index, x_shape, window, strides, pads) -> Array:
-    return pool.max_input_grad(np, g, index, x_shape, window, strides, pads)
-
-
 def max_pool_gather(x: Array, *, index, window, strides, pads) -> Array:
     return pool.max_gather(np, x, index, window, strides, pads)
-
-
-def avg_pool_forward(x: Array, *, window, strides, pads) -> Array:
-    return pool.avg_forward(np, x, window, strides, pads)
-
-
-def avg_pool_input_grad(g: Array, *, x_shape, window, strides, pads) -> Array:
-    return pool.avg_input_grad(np, g, x_shape, window, strides, pads)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,5 @@
-"""The update formulas, those of Keras 3. SGD and Adam are one fused call for all variables; the rest go
-variable by variable.
+"""The update formulas, those of Keras 3. SGD, Adam, RMSprop and Lion are one fused call for all variables;
+the rest go variable by variable.
 
 NumPy's ufuncs are used on raw arrays: CuPy arrays bring their own through `__array_ufunc__`.
 """
@@ -104,23 +104,20 @@ class RMSprop(Optimizer):
             ("velocity",) + ("momentum",) * (self.momentum > 0) + ("average_gradient",) * bool(self.centered)
         )
 
-    def _update_one(self, p, g, lr, velocity, *rest):
-        real = p.dtype.type
-        velocity *= real(self.rho)
-        velocity += g * g * real(1 - self.rho)
-        squares = velocity
-        if self.centered:
-            mean = rest[-1]
-            mean *= real(self.rho)
-            mean += g * real(1 - self.rho)
-            squares = velocity - mean * mean
-        step = g * real(lr) / np.sqrt(squares + real(self.epsilon))
-        if self.momentum > 0:
-            momentum = rest[0]
-            momentum *= real(self.momentum)
-            momentum += step
-            step = momentum
-        p -= step
+    def _update(self, params, grads, lr, weight_decay, scale):
+        backend.of(params[0]).rmsprop_step(
+            params,
+            grads,
+            self._raw("velocity"),
+            self._raw("average_gradient") if self.centered else None,
+            self._raw("momentum") if self.momentum > 0 else None,
+            lr,
+            self.rho,
+            self.momentum,
+            self.epsilon,
+            weight_decay,
+            scale,
+        )
 
 
 class Adagrad(Optimizer):
@@ -229,11 +226,10 @@ class Lion(Optimizer):
         self.beta_1 = beta_1
         self.beta_2 = beta_2
 
-    def _update_one(self, p, g, lr, m):
-        real = p.dtype.type
-        p -= np.sign(m * real(self.beta_1) + g * real(1 - self.beta_1)) * real(lr)
-        m *= real(self.beta_2)
-        m += g * real(1 - self.beta_2)
+    def _update(self, params, grads, lr, weight_decay, scale):
+        backend.of(params[0]).lion_step(
+            params, grads, self._raw("momentum"), lr, self.beta_1, self.beta_2, weight_decay, scale
+        )
 
 
 class Ftrl(Optimizer):

@@ -1,0 +1,218 @@
+// Maximum and mean over windows, forward and backward.
+//
+// Limit: memory, each input read once (windows overlap in cache). A position's window is a short list of
+// offsets; the channels at each offset are one run of memory, taken kBlock at a time so that maximum and
+// index, or the sum, stay in registers. Deterministic: an example belongs to one job, whose windows add in
+// order.
+#include "tflbp/parallel.h"
+#include "tflbp/pooling.h"
+#include "vector_math.h"
+
+namespace tflbp {
+namespace TFLBP_ISA {
+namespace {
+
+constexpr int64_t kBlock = 32;  // channels
+
+// Between two nested loops: GCC would jam rounds of the outer into the inner one, and then finds no vectors
+// in it (13 times slower).
+#if defined(__GNUC__)
+#define TFLBP_KEEP_LOOPS_APART asm volatile("" ::: "memory")
+#else
+#define TFLBP_KEEP_LOOPS_APART (void)0
+#endif
+
+template <class T>
+struct Word;  // as wide as T: comparisons give masks of the width of what they choose
+template <>
+struct Word<float> {
+    typedef int32_t type;
+};
+template <>
+struct Word<double> {
+    typedef int64_t type;
+};
+
+// The elements of a window that are inside the input: their places in it, and where they are.
+struct Places {
+    int count;
+    int64_t at[kMostPlaces];
+    uint8_t place[kMostPlaces];
+};
+
+inline void find(const PoolShape& s, const int64_t* o, Places* p) {
+    int64_t first[kPoolAxes], from[kPoolAxes], to[kPoolAxes];
+    for (int a = 0; a < kPoolAxes; ++a) {
+        first[a] = o[a] * s.stride[a] - s.low[a];
+        from[a] = first[a] < 0 ? -first[a] : 0;
+        to[a] = smaller(s.window[a], s.in[a] - first[a]);
+    }
+    int count = 0;
+    for (int64_t i = from[0]; i < to[0]; ++i)
+        for (int64_t j = from[1]; j < to[1]; ++j)
+            for (int64_t k = from[2]; k < to[2]; ++k) {
+                const int64_t row = ((first[0] + i) * s.in[1] + first[1] + j) * s.in[2] + first[2] + k;
+                p->at[count] = row * s.channels;
+                p->place[count++] = (uint8_t)((i * s.window[1] + j) * s.window[2] + k);
+            }
+    p->count = count;
+}
+
+inline int64_t size_of(const int64_t* n) { return n[0] * n[1] * n[2]; }
+
+// body(places, first output element) for every position of example b; the whole window's offsets are found
+// once and moved along where no edge is near.
+template <class F>
+inline void each_position(const PoolShape& s, int64_t b, const F& body) {
+    Places p;
+    int64_t o[kPoolAxes], out = b * size_of(s.out) * s.channels;
+    for (o[0] = 0; o[0] < s.out[0]; ++o[0])
+        for (o[1] = 0; o[1] < s.out[1]; ++o[1]) {
+            bool whole = false;
+            for (o[2] = 0; o[2] < s.out[2]; ++o[2], out += s.channels) {
+                const int64_t start = o[2] * s.stride[2] - s.low[2];
+                const bool inside = start >= 0 && start + s.window[2] <= s.in[2];
+                if (inside && whole)
+                    for (int i = 0; i < p.count; ++i) p.at[i] += s.stride[2] * s.channels;
+                else
+                    find(s, o, &p);
+                whole = inside;
+                body(p, out);
+            }
+        }
+}
+
+template <class F>
+inline void each_example(const PoolShape& s, const F& body) {
+    if (s.batch * size_of(s.out) * s.channels <= kSerialBelow)
+        for (int64_t b = 0; b < s.batch; ++b) body(b);
+    else
+        parallel_for(s.batch, body);
+}
+
+// body(first channel, number): blocks, of which only the last may be short
+template <class F>
+inline void each_block(int64_t channels, const F& body) {
+    int64_t c = 0;
+    for (; c + kBlock <= channels; c += kBlock) body(c, kBlock);
+    if (c < channels) body(c, channels - c);
+}
+
+template <class T>
+void max_forward(const PoolShape& s, const T* x, T* out, uint8_t* index) {
+    typedef typename Word<T>::type W;
+    each_example(s, [&](int64_t b) {
+        const T* from = x + b * size_of(s.in) * s.channels;
+        each_position(s, b, [&](const Places& p, int64_t o) {
+            each_block(s.channels, [&](int64_t c, int64_t n) {
+                T m[kBlock];
+                W at[kBlock];
+                const T* v = from + p.at[0] + c;
+                for (int64_t j = 0; j < n; ++j) m[j] = v[j], at[j] = (W)p.place[0];
+                for (int i = 1; i < p.count; ++i) {
+                    v = from + p.at[i] + c;
+                    const W place = (W)p.place[i];
+                    TFLBP_KEEP_LOOPS_APART;
+                    for (int64_t j = 0; j < n; ++j) {
+                        // the first NaN wins, and stays; masks, since a compiler keeps branches for two
+                        // conditions
+                        const T old = m[j], now = v[j];
+                        const W stays = -(W)(now <= old) | -(W)(old != old);
+                        m[j] = stays ? old : now;
+                        at[j] = stays ? at[j] : place;
+                    }
+                }
+                for (int64_t j = 0; j < n; ++j) out[o + c + j] = m[j];
+                if (index)
+                    for (int64_t j = 0; j < n; ++j) index[o + c + j] = (uint8_t)at[j];
+            });
+        });
+    });
+}
+
+// Whether every input belongs to at most one window, and to one if none lies between them.
+struct Cover {
+    bool apart, all;
+};
+inline Cover cover_of(const PoolShape& s) {
+    Cover c{true, true};
+    for (int a = 0; a < kPoolAxes; ++a) {
+        c.apart &= s.stride[a] >= s.window[a];
+        c.all &= s.stride[a] == s.window[a] && s.low[a] == 0 && s.out[a] * s.window[a] == s.in[a];
+    }
+    return c;
+}
+
+template <class T>
+void max_input_grad(const PoolShape& s, const T* g, const uint8_t* index, T* dx) {
+    typedef typename Word<T>::type W;
+    const Cover cover = cover_of(s);
+    each_example(s, [&](int64_t b) {
+        const int64_t size = size_of(s.in) * s.channels;
+        T* to = dx + b * size;
+        if (!cover.all) memset(to, 0, (size_t)size * sizeof(T));
+        each_position(s, b, [&](const Places& p, int64_t o) {
+            const T* from = g + o;
+            const uint8_t* at = index + o;
+            for (int i = 0; i < p.count; ++i) {
+                T* __restrict v = to + p.at[i];
+                const W place = (W)p.place[i];
+                if (cover.apart)
+                    for (int64_t j = 0; j < s.channels; ++j) v[j] = (W)at[j] == place ? from[j] : T(0);
+                else
+                    for (int64_t j = 0; j < s.channels; ++j) v[j] += (W)at[j] == place ? from[j] : T(0);
+            }
+        });
+    });
+}
+
+template <class T>
+void avg_forward(const PoolShape& s, const T* x, T* out) {
+    each_example(s, [&](int64_t b) {
+        const T* from = x + b * size_of(s.in) * s.channels;
+        each_position(s, b, [&](const Places& p, int64_t o) {
+            const T count = (T)p.count;
+            each_block(s.channels, [&](int64_t c, int64_t n) {
+                T sum[kBlock];
+                const T* v = from + p.at[0] + c;
+                for (int64_t j = 0; j < n; ++j) sum[j] = v[j];
+                for (int i = 1; i < p.count; ++i) {
+                    v = from + p.at[i] + c;
+                    for (int64_t j = 0; j < n; ++j) sum[j] += v[j];
+                }
+                for (int64_t j = 0; j < n; ++j) out[o + c + j] = sum[j] / count;
+            });
+        });
+    });
+}
+
+template <class T>
+void avg_input_grad(const PoolShape& s, const T* g, T* dx) {
+    const Cover cover = cover_of(s);
+    each_example(s, [&](int64_t b) {
+        const int64_t size = size_of(s.in) * s.channels;
+        T* to = dx + b * size;
+        if (!cover.all) memset(to, 0, (size_t)size * sizeof(T));
+        each_position(s, b, [&](const Places& p, int64_t o) {
+            const T* from = g + o;
+            const T share = T(1) / (T)p.count;
+            for (int i = 0; i < p.count; ++i) {
+                T* __restrict v = to + p.at[i];
+                if (cover.apart)
+                    for (int64_t j = 0; j < s.channels; ++j) v[j] = from[j] * share;
+                else
+                    for (int64_t j = 0; j < s.channels; ++j) v[j] += from[j] * share;
+            }
+        });
+    });
+}
+
+}  // namespace
+
+extern const PoolTable<float> pool_f32 = {max_forward<float>, max_input_grad<float>, avg_forward<float>,
+                                          avg_input_grad<float>};
+extern const PoolTable<double> pool_f64 = {max_forward<double>, max_input_grad<double>, avg_forward<double>,
+                                           avg_input_grad<double>};
+
+}  // namespace TFLBP_ISA
+}  // namespace tflbp
