@@ -45,18 +45,13 @@ from .ops.creation import (
     zeros, zeros_like,
 )
 from .ops.elementwise import (
-    abs, absolute, add, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cbrt, ceil, clip,
-    conj, conjugate, copy, copysign, cos, cosh, deg2rad, divide, equal, exp, exp2, expm1, floor,
-    floor_divide, fmax, fmin, fmod, greater, greater_equal, hypot, imag, isfinite, isinf, isnan, less,
+    abs, absolute, add, cbrt, ceil, clip, conj, conjugate, copy, copysign, divide, equal, exp, exp2, expm1,
+    floor, floor_divide, fmax, fmin, fmod, greater, greater_equal, imag, isfinite, isinf, isnan, less,
     less_equal, log, log1p, log2, log10, logaddexp, logaddexp2, logical_and, logical_not, logical_or,
-    logical_xor, maximum, minimum, mod, multiply, negative, not_equal, positive, pow, power, rad2deg, real,
-    reciprocal, remainder, rint, round, sign, signbit, sin, sinh, sqrt, square, subtract, tan, tanh,
-    true_divide, trunc, where,
+    logical_xor, maximum, minimum, mod, multiply, negative, not_equal, positive, pow, power, real,
+    reciprocal, remainder, rint, round, sign, signbit, sqrt, square, subtract, true_divide, trunc, where,
 )
-from .ops.elementwise import (
-    arccos as acos, arccosh as acosh, arcsin as asin, arcsinh as asinh, arctan as atan, arctan2 as atan2,
-    arctanh as atanh, nextafter,
-)
+from .ops.floating import nextafter
 from .ops.indexing import (
     argsort, diagonal, nonzero, searchsorted, sort, take, take_along_axis, trace,
 )
@@ -72,6 +67,14 @@ from .ops.shape import (
     array_split, atleast_1d, atleast_2d, broadcast_arrays, broadcast_to, concat, concatenate, expand_dims,
     flip, matrix_transpose, moveaxis, permute_dims, ravel, repeat, reshape, roll, split, squeeze, stack,
     swapaxes, tile, transpose, tril, triu, unstack,
+)
+from .ops.trigonometric import (
+    arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cos, cosh, deg2rad, hypot, rad2deg, sin, sinh,
+    tan, tanh,
+)
+from .ops.trigonometric import (
+    arccos as acos, arccosh as acosh, arcsin as asin, arcsinh as asinh, arctan as atan, arctan2 as atan2,
+    arctanh as atanh,
 )
 # isort: on
 # fmt: on

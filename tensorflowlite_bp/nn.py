@@ -15,11 +15,11 @@ from .ops.attention import scaled_dot_product_attention
 from .ops.chunked import linear_softmax_cross_entropy
 from .ops.conv import avg_pool, conv, conv_transpose, max_pool
 from .ops.ctc import ctc_loss
-from .ops.elementwise import tanh
 from .ops.losses import sigmoid_cross_entropy, softmax_cross_entropy
 from .ops.nn import batch_norm, dropout, embedding, linear, one_hot
 from .ops.reductions import logsumexp
 from .ops.row_norms import group_norm, layer_norm, rms_norm
+from .ops.trigonometric import tanh
 
 swish = silu
 

@@ -20,6 +20,7 @@ from numpy import (
     remainder, repeat, result_type, rint, roll, searchsorted, sign, signbit, sin, sinh, sqrt, square,
     squeeze, stack, subtract, swapaxes, take, take_along_axis, tan, tanh, tensordot, tile, tril, triu,
     trunc, where, zeros, zeros_like,
+    fabs, heaviside, ldexp,
 )
 # isort: on
 # fmt: on

@@ -21,7 +21,8 @@ ELEMENTWISE = (
     "absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt ceil conjugate cos cosh "
     "deg2rad divide exp exp2 expm1 floor floor_divide fmod hypot log log10 log1p log2 logaddexp "
     "logaddexp2 maximum minimum multiply negative positive power rad2deg reciprocal remainder rint sign "
-    "sin sinh sqrt square subtract tan tanh trunc fmax fmin copysign nextafter"
+    "sin sinh sqrt square subtract tan tanh trunc fmax fmin copysign nextafter fabs "
+    "heaviside ldexp"
 ).split()
 PREDICATES = (
     "equal not_equal less less_equal greater greater_equal isfinite isinf isnan logical_and logical_or "

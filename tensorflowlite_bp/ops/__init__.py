@@ -12,6 +12,7 @@ from . import (
     decompositions,
     elementwise,
     fft,
+    floating,
     indexing,
     linalg,
     losses,
@@ -25,11 +26,14 @@ from . import (
     shape,
     signal,
     solve,
+    trigonometric,
 )
 from .creation import *  # noqa: F403
 from .elementwise import *  # noqa: F403
+from .floating import *  # noqa: F403
 from .indexing import *  # noqa: F403
 from .linalg import *  # noqa: F403
 from .padding import *  # noqa: F403
 from .reductions import *  # noqa: F403
 from .shape import *  # noqa: F403
+from .trigonometric import *  # noqa: F403

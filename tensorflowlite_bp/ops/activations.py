@@ -10,7 +10,8 @@ from ..autograd.record import lift
 from ..autograd.tensor import Tensor
 from ..backend.activations import BACKWARD, COMPOSED
 from ..errors import ShapeError, message
-from .elementwise import clip, exp, expm1, minimum, positive, tanh, where
+from .elementwise import clip, exp, expm1, minimum, positive, where
+from .trigonometric import tanh
 
 # ------------------------------------------------------------------ derivatives, as rules name them
 for _name in BACKWARD:

@@ -7,7 +7,7 @@ autograd).
 """
 
 from collections.abc import Callable
-from math import inf, pi
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -46,10 +46,10 @@ remainder = binary(
 )
 fmod = binary(
     "fmod",
-    vjp=(lambda F, g, out, x, y: g, lambda F, g, out, x, y: -g * F.trunc(x / y)),
-    saves=("x", "y"),
-    reads=((), ("x", "y")),
-    doc="x1 - trunc(x1 / x2) * x2.",
+    vjp=(lambda F, g, out, x, y: g, lambda F, g, out, x, y: -g * F.rint((x - out) / y)),
+    saves=("x", "y", "out"),
+    reads=((), ("x", "y", "out")),
+    doc="x1 - trunc(x1 / x2) * x2. At the jumps the derivative is that of the branch taken.",
 )
 
 
@@ -153,72 +153,6 @@ def _ratio(F: Any, x: Any, y: Any) -> Any:
     return F.sigmoid(F.where(same, 0.0, x) - F.where(same, 0.0, y))
 
 
-# ------------------------------------------------------------------ trigonometry, hyperbolic
-sin = unary("sin", vjp=lambda F, g, out, x: g * F.cos(x), saves=("x",), doc="The sine.")
-cos = unary("cos", vjp=lambda F, g, out, x: -(g * F.sin(x)), saves=("x",), doc="The cosine.")
-tan = unary("tan", vjp=lambda F, g, out, x: g * (1 + out * out), saves=("out",), doc="The tangent.")
-arcsin = unary(
-    "arcsin",
-    vjp=lambda F, g, out, x: g / F.sqrt(1 - x * x),
-    saves=("x",),
-    domain=(-1, 1),
-    doc="The inverse sine.",
-)
-arccos = unary(
-    "arccos",
-    vjp=lambda F, g, out, x: -g / F.sqrt(1 - x * x),
-    saves=("x",),
-    domain=(-1, 1),
-    doc="The inverse cosine.",
-)
-arctan = unary("arctan", vjp=lambda F, g, out, x: g / (1 + x * x), saves=("x",), doc="The inverse tangent.")
-arctan2 = binary(
-    "arctan2",
-    vjp=(lambda F, g, out, x, y: g * y / (x * x + y * y), lambda F, g, out, x, y: -(g * x) / (x * x + y * y)),
-    saves=("x", "y"),
-    doc="The angle of the point (x2, x1).",
-)
-sinh = unary("sinh", vjp=lambda F, g, out, x: g * F.cosh(x), saves=("x",), doc="The hyperbolic sine.")
-cosh = unary("cosh", vjp=lambda F, g, out, x: g * F.sinh(x), saves=("x",), doc="The hyperbolic cosine.")
-# g - (g out) out instead of g (1 - out out): a Python scalar among the operands would cost as much as two
-# array products
-tanh = unary(
-    "tanh", vjp=lambda F, g, out, x: F.tanh_backward(g, out), saves=("out",), doc="The hyperbolic tangent."
-)
-arcsinh = unary(
-    "arcsinh",
-    vjp=lambda F, g, out, x: g / F.sqrt(x * x + 1),
-    saves=("x",),
-    doc="The inverse hyperbolic sine.",
-)
-arccosh = unary(
-    "arccosh",
-    vjp=lambda F, g, out, x: g / (F.sqrt(x - 1) * F.sqrt(x + 1)),
-    saves=("x",),
-    domain=(1, inf),
-    doc="The inverse hyperbolic cosine.",
-)
-arctanh = unary(
-    "arctanh",
-    vjp=lambda F, g, out, x: g / (1 - x * x),
-    saves=("x",),
-    domain=(-1, 1),
-    doc="The inverse hyperbolic tangent.",
-)
-deg2rad = unary("deg2rad", vjp=lambda F, g, out, x: g * (pi / 180), doc="Degrees to radians.")
-rad2deg = unary("rad2deg", vjp=lambda F, g, out, x: g * (180 / pi), doc="Radians to degrees.")
-hypot = binary(
-    "hypot",
-    vjp=(lambda F, g, out, x, y: g * _over(F, x, out), lambda F, g, out, x, y: g * _over(F, y, out)),
-    saves=("x", "y", "out"),
-    doc="sqrt(x1**2 + x2**2), without overflow. The derivative at (0, 0) is taken as 0.",
-)
-
-
-def _over(F: Any, x: Any, r: Any) -> Any:
-    return x / F.where(F.equal(r, 0), F.ones_like(r), r)
-
-
 # ------------------------------------------------------------ kinks: 0 at the kink of abs, ties shared evenly
 absolute = unary(
     "absolute",
@@ -246,8 +180,8 @@ def _extreme(name: str, doc: str) -> Callable[[Any, Any], Tensor]:
     )
 
 
-maximum = _extreme("maximum", "The larger one; at ties each side gets half of the gradient.")
-minimum = _extreme("minimum", "The smaller one; at ties each side gets half of the gradient.")
+maximum = _extreme("maximum", "The larger one, or NaN; at ties each side gets half of the gradient.")
+minimum = _extreme("minimum", "The smaller one, or NaN; at ties each side gets half of the gradient.")
 fmax = _extreme("fmax", "The larger one, ignoring NaN.")
 fmin = _extreme("fmin", "The smaller one, ignoring NaN.")
 copysign = binary(
@@ -255,11 +189,6 @@ copysign = binary(
     vjp=(lambda F, g, out, x, y: g * F.sign(x) * F.sign(out), lambda F, g, out, x, y: F.zeros_like(g)),
     saves=("x", "out"),
     doc="|x1| with the sign of x2.",
-)
-nextafter = binary(
-    "nextafter",
-    vjp=(lambda F, g, out, x, y: g, lambda F, g, out, x, y: F.zeros_like(g)),
-    doc="The number next to x1 in the direction of x2.",
 )
 
 
@@ -384,7 +313,7 @@ isfinite = nondiff("isfinite", doc="Neither infinite nor NaN.")
 isinf = nondiff("isinf", doc="Infinite.")
 isnan = nondiff("isnan", doc="Not a number.")
 signbit = nondiff("signbit", doc="The sign bit: True for -0.0.")
-sign = nondiff("sign", doc="-1, 0 or 1; its derivative is 0 where it exists.")
+_sign = nondiff("sign")
 floor = nondiff("floor", doc="The largest integer not above x.")
 ceil = nondiff("ceil", doc="The smallest integer not below x.")
 trunc = nondiff("trunc", doc="The integer next to x towards 0.")
@@ -404,6 +333,17 @@ floor_divide = nondiff(
     "    1 // -inf is -0, where Python and NumPy give nan and -1.",
 )
 round = nondiff("round", lambda B, x, decimals=0: x.round(decimals), doc="Rounded to `decimals` places.")
+
+
+@helper
+def sign(x: Any, /) -> Tensor:
+    """-1, 0 or 1, a constant; z / |z| of complex numbers, which has a derivative (0 at 0)."""
+    x = lift(x)
+    if x.node is None or x.dtype.kind != "c":
+        return _sign(x)
+    size = absolute(x)
+    return x / where(equal(size, 0), 1.0, size)
+
 
 abs = absolute
 pow = power

@@ -143,6 +143,21 @@ def vecdot(x1: Any, x2: Any, axis: int = -1) -> Tensor:
     return out.reshape(out.shape[:-2])
 
 
+@helper
+def matvec(x1: Any, x2: Any, /) -> Tensor:
+    """The products of matrices (..., m, n) and vectors (..., n); leading axes broadcast."""
+    x1, x2 = pair(x1, x2)
+    return matmul(x1, x2.reshape((*x2.shape, 1)))[..., 0]
+
+
+@helper
+def vecmat(x1: Any, x2: Any, /) -> Tensor:
+    """The products of vectors (..., n), conjugated, and matrices (..., n, m); leading axes broadcast."""
+    x1, x2 = pair(x1, x2)
+    x1 = conjugate(x1) if x1.dtype.kind == "c" else x1
+    return matmul(x1.reshape((*x1.shape[:-1], 1, x1.shape[-1])), x2)[..., 0, :]
+
+
 # ------------------------------------------------------------------ einsum
 
 

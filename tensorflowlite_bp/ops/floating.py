@@ -1,0 +1,83 @@
+"""Functions of the floating-point representation, and those of several results: ldexp, frexp, modf, divmod.
+
+Exponents, integral parts and quotients are integers in nature: constants.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..autograd.declare import Arguments, binary, operation, pair, unary
+from ..autograd.op import helper
+from ..autograd.record import constant, lift, nondiff
+from ..autograd.tensor import Tensor
+from .elementwise import astype, copysign, floor_divide, fmod, isinf, power, remainder, trunc, where
+
+fabs = unary(
+    "fabs",
+    vjp=lambda F, g, out, x: g * F.sign(x),
+    saves=("x",),
+    doc="The absolute value of reals, always in floating point; the derivative at 0 is taken as 0.",
+)
+heaviside = binary(
+    "heaviside",
+    vjp=(lambda F, g, out, x, y: F.zeros_like(g), lambda F, g, out, x, y: g * F.equal(x, 0)),
+    saves=("x",),
+    reads=((), ("x",)),
+    doc="0 for x1 < 0, x2 at x1 = 0, 1 for x1 > 0. The derivative in x1 is 0, also at the jump.",
+)
+
+
+@operation(
+    vjp=(lambda F, g, out, x, *, exponent: F.ldexp(g, exponent),),
+    broadcasts=True,
+    elementwise=True,
+    forward=lambda B: lambda x, *, exponent: B.ldexp(x, exponent),
+)
+def ldexp(x1: Any, x2: Any, /) -> Arguments:
+    """x1 * 2**x2, exact while nothing overflows. x2: integers, constants."""
+    return (x1,), {"exponent": constant("ldexp", x2)}
+
+
+@helper
+def frexp(x: Any, /) -> tuple[Tensor, Tensor]:
+    """Mantissa in [0.5, 1), integer exponent: x = mantissa * 2**exponent. The derivative: 2**-exponent."""
+    x = lift(x)
+    mantissa, exponent = np.frexp(x.data)
+    if x.node is None:
+        return lift(mantissa), lift(exponent)
+    return ldexp(x, -exponent), lift(exponent)
+
+
+@helper
+def modf(x: Any, /) -> tuple[Tensor, Tensor]:
+    """Fractional and integral part, both with the sign of x; the integral part is a constant."""
+    x = lift(x)
+    if x.node is None:
+        fraction, whole = np.modf(x.data)
+        return lift(fraction), lift(whole)
+    return where(isinf(x), copysign(0.0, x), fmod(x, 1.0)), trunc(x)
+
+
+def divmod(x1: Any, x2: Any, /) -> tuple[Tensor, Tensor]:
+    """(x1 // x2, x1 % x2)."""
+    return floor_divide(x1, x2), remainder(x1, x2)
+
+
+helper(divmod, name="divmod")
+
+
+@helper
+def float_power(x1: Any, x2: Any, /) -> Tensor:
+    """x1 ** x2 in float64 or complex128, whatever the dtypes."""
+    x1, x2 = pair(x1, x2)
+    dtype = np.result_type(x1.dtype, x2.dtype, np.float64)
+    return power(_to(x1, dtype), _to(x2, dtype))
+
+
+def _to(x: Tensor, dtype: Any) -> Tensor:
+    return x if x.dtype == dtype else astype(x, dtype)
+
+
+nextafter = nondiff("nextafter", arrays=2, doc="The number next to x1 in the direction of x2.")
+spacing = nondiff("spacing", lambda B, x: np.spacing(x), doc="The distance to the next number.")
