@@ -12,7 +12,7 @@ tensors live; `bp.show_config()` says what is running.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import _protocols, errors, nn
+from . import _protocols, _ufuncs, errors, nn
 from ._floatx import floatx, set_floatx
 from .autograd.checkpoint import checkpoint
 from .autograd.custom import custom_jvp, custom_vjp

@@ -27,6 +27,7 @@ CALLS = {
     "invert": (INTS,),
     "linalg.matrix_rank": (np.outer(np.arange(4.0), np.ones(4)),),
     "floor_divide": (Y, np.abs(X[2]) + 1),
+    "nextafter": (Y, X),
     "searchsorted": (SORTED, np.array([-1.0, 1.0, 2.0, 9.0])),
 }
 

@@ -16,7 +16,7 @@ LAYERS = {
     0: "errors _config _typing",
     1: "backend",
     2: "autograd",
-    3: "ops numpy scipy _array_api _protocols nn linalg fft random bridge _floatx",
+    3: "ops numpy scipy _array_api _protocols _ufuncs nn linalg fft random bridge _floatx",
     4: "_naming _registry _loss_base _loss_functions _metric_base _metric_confusion utils layers losses "
     "metrics optimizers initializers regularizers constraints",
     5: "models callbacks data datasets saving",

@@ -80,4 +80,3 @@ def _to(x: Tensor, dtype: Any) -> Tensor:
 
 
 nextafter = nondiff("nextafter", arrays=2, doc="The number next to x1 in the direction of x2.")
-spacing = nondiff("spacing", lambda B, x: np.spacing(x), doc="The distance to the next number.")

@@ -31,6 +31,13 @@ def raw_index(index: Any) -> Any:
     return index
 
 
+def on_host(index: Any) -> Any:
+    """A raw index with its arrays in host memory."""
+    if type(index) is tuple:
+        return tuple([on_host(i) for i in index])
+    return index.get() if hasattr(index, "get") else index
+
+
 # ------------------------------------------------------------------ reading and writing
 @operation(
     vjp=(lambda F, g, out, x, *, index: F.scatter_add(g, index=index, shape=x.shape),),
@@ -74,12 +81,7 @@ def _last_writes(index: Any, shape: Shape, picked: Shape) -> Any:
         lib = by_type[type(mapped)]
         last = lib.getitem(lib.setitem(np.empty(shape, np.intp), order, index=index), index=index) == order
         return None if always(last.all()) else last
-    index = (
-        tuple([np.asarray(i.get()) if hasattr(i, "get") else i for i in index])
-        if type(index) is tuple
-        else index
-    )
-    index = index.get() if hasattr(index, "get") else index
+    index = on_host(index)
     slots = np.empty(shape, np.intp)
     slots[index] = order
     last = slots[index] == order

@@ -9,7 +9,7 @@ moved on keep the version that they saw; writing to them raises, as does writing
 import sys
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -247,13 +247,17 @@ def write_out(name: str, out: Any, result: Any) -> Any:
         write_all(target, result)
         return target
     if result.node is not None:
-        raise TypeError(
-            message(
-                name,
-                "a recording result cannot be written into a plain array, its gradient would be lost.",
-                hint="out= a Tensor.",
-            )
-        )
+        raise_plain(name)
     overwrites.note_write(target)  # a live graph may have saved this array
     np.copyto(target, result.data, casting="same_kind")
     return target
+
+
+def raise_plain(name: str) -> NoReturn:
+    raise TypeError(
+        message(
+            name,
+            "a recording result cannot be written into a plain array, its gradient would be lost.",
+            hint="write into a Tensor: bp.asarray(array) shares its memory.",
+        )
+    )
