@@ -39,9 +39,7 @@ def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **opti
     out = options.pop("out", None)
     if method == "__call__":
         result = _call(ufunc, inputs, out, **options)
-    elif (
-        ufunc in RECORDED and _records((*inputs, options.get("initial"))) and _floating(options.get("dtype"))
-    ):
+    elif ufunc in RECORDED and _wants_ops(ufunc, inputs, options):
         if method != "outer" and (ufunc.nin, ufunc.nout, ufunc.signature) != (2, 1, None):
             getattr(ufunc, method)(np.ones(1))  # NumPy's own error
         result = _METHODS[method](ufunc, *inputs, **options)
@@ -131,9 +129,8 @@ def _loop(ufunc: np.ufunc, inputs: Any, dtype: Any, signature: Any, casting: str
     elif isinstance(signature, str):
         left, arrow, right = signature.partition("->")
         signature = [*(left if arrow else (None,) * ufunc.nin), *(right if arrow else left)]
-    if signature is not None:
-        signature = tuple([None if s is None else np.dtype(s) for s in signature])
-    return ufunc.resolve_dtypes((*kinds, *(None,) * ufunc.nout), signature=signature, casting=casting)  # type: ignore[arg-type]
+    fixed: Any = {} if signature is None else {"signature": tuple([s and np.dtype(s) for s in signature])}
+    return ufunc.resolve_dtypes((*kinds, *(None,) * ufunc.nout), casting=casting, **fixed)  # type: ignore[arg-type]
 
 
 def _cast(x: Tensor, dtype: Any) -> Tensor:
@@ -212,8 +209,16 @@ _PLAIN = {np.add, np.multiply, np.maximum, np.minimum}
 _AXIS = {"axis", "keepdims"}
 
 
-def _floating(dtype: Any) -> bool:
-    return dtype is None or is_float(np.dtype(dtype))
+_IN_ORDER = {np.power, np.arctan2}  # NumPy 2.4 takes their contiguous arguments out of order
+
+
+def _wants_ops(ufunc: np.ufunc, inputs: tuple[Any, ...], options: dict[str, Any]) -> bool:
+    dtype = options.get("dtype")
+    if dtype is not None and not is_float(np.dtype(dtype)):
+        return False
+    return _records((*inputs, options.get("initial"))) or (
+        ufunc in _IN_ORDER and is_float(lift(inputs[0]).dtype)
+    )
 
 
 def _reduce(
@@ -226,23 +231,31 @@ def _reduce(
     initial: Any = NOT_GIVEN,
     where: Any = True,
 ) -> Tensor:
-    return ufuncs.reduce(ufunc, _to(x, dtype), axis, keepdims=keepdims, initial=initial, where=where)
+    return ufuncs.reduce(ufunc, _to(ufunc, x, dtype), axis, keepdims=keepdims, initial=initial, where=where)
 
 
 def _accumulate(ufunc: np.ufunc, x: Any, *, axis: int = 0, dtype: Any = None) -> Tensor:
-    return ufuncs.accumulate(ufunc, _to(x, dtype), axis)
+    return ufuncs.accumulate(ufunc, _to(ufunc, x, dtype), axis)
 
 
 def _reduceat(ufunc: np.ufunc, x: Any, indices: Any, *, axis: int = 0, dtype: Any = None) -> Tensor:
-    return ufuncs.reduceat(ufunc, _to(x, dtype), indices, axis)
+    return ufuncs.reduceat(ufunc, _to(ufunc, x, dtype), indices, axis)
 
 
 def _outer(ufunc: np.ufunc, x: Any, y: Any, **options: Any) -> Result:
     return _call(ufunc, ufuncs.outer(x, y), None, **options)
 
 
-def _to(x: Any, dtype: Any) -> Tensor:
-    return lift(x) if dtype is None else _cast(lift(x), np.dtype(dtype))
+def _to(ufunc: np.ufunc, x: Any, dtype: Any) -> Tensor:
+    """The argument of a reduction in the dtype that NumPy computes in when asked for this one."""
+    x = lift(x)
+    if dtype is None:
+        return x
+    dtype = np.dtype(dtype)
+    loop = ufunc.resolve_dtypes(
+        (None, x.dtype, None), signature=(dtype, None, None), casting="unsafe", reduction=True
+    )  # type: ignore[arg-type]
+    return _cast(x, loop[0])
 
 
 _METHODS: dict[str, Callable] = {

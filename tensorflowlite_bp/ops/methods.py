@@ -226,5 +226,6 @@ for _name, _property in {
         lambda self: e.real(self) if self.data.dtype.kind == "c" else self, doc="The real part."
     ),
     "imag": property(e.imag, doc="The imaginary part."),
+    "flags": property(lambda self: self.data.flags, doc="How the memory is laid out."),
 }.items():
     setattr(Tensor, _name, _property)

@@ -163,8 +163,6 @@ def accumulate(ufunc: Any, x: Any, axis: int = 0) -> Tensor:
     function, n = FUNCTIONS[ufunc], x.shape[axis]
     lead = (slice(None),) * axis
     if ufunc in _REDUCTIONS:
-        if n:  # hypot of one element is its absolute value
-            x = x if ufunc is not np.hypot else e.absolute(x)
         step = 1
         while step < n:
             later = function(x[(*lead, slice(-step))], x[(*lead, slice(step, None))])
@@ -203,11 +201,10 @@ def reduceat(ufunc: Any, x: Any, indices: Any, axis: int = 0) -> Tensor:
         return scatter_add(gathered, (*lead, np.repeat(np.arange(starts.size), lengths)), shape)
     if not starts.size:
         return x[(*lead, slice(0))]
-    parts = [
-        reduce(ufunc, x[(*lead, slice(a, b))], axis, keepdims=True)
-        for a, b in zip(starts.tolist(), ends.tolist(), strict=True)
-    ]
-    return concatenate(parts, axis)
+    parts = [x[(*lead, slice(a, b))] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+    # one element is left as it is, also by hypot, of which reduce takes the absolute value
+    done = [p if p.shape[axis] == 1 else reduce(ufunc, p, axis, keepdims=True) for p in parts]
+    return concatenate(done, axis)
 
 
 # ------------------------------------------------------------------ outer
