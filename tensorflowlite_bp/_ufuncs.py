@@ -5,6 +5,8 @@ function of the same meaning. With options there are two ways: what records is c
 else is NumPy's own ufunc on the raw arrays, hence NumPy's to the last detail.
 """
 
+import importlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -29,12 +31,15 @@ def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **opti
         function = FUNCTIONS.get(ufunc)
         if not options and function is not None:
             return function(*inputs)
+        if function is None:
+            _meet(ufunc, inputs)
     elif method == "reduce" and ufunc in _PLAIN and not options.keys() - _AXIS:
         # constants too: narrow floats are added up in float32
         return ufuncs.reduce(
             ufunc, inputs[0], options.get("axis", 0), keepdims=options.get("keepdims", False)
         )
     elif method == "at":
+        _meet(ufunc, inputs)
         return writes.at(ufunc, *inputs)
     out = options.pop("out", None)
     if method == "__call__":
@@ -44,10 +49,38 @@ def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **opti
             getattr(ufunc, method)(np.ones(1))  # NumPy's own error
         result = _METHODS[method](ufunc, *inputs, **options)
     else:
+        _meet(ufunc, inputs)
         result = _constant(getattr(ufunc, method), options)(*inputs)
     if out is None:
         return result
     return _written(ufunc.__name__, out, result, options.get("casting", "same_kind"))
+
+
+def _meet(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> None:
+    """Take up a ufunc that is not NumPy's: scipy.special's have functions here. Raises TypeError for others
+    with recording arguments, whose gradient would be lost.
+    """
+    if ufunc in FUNCTIONS or ufunc in _NUMPYS:
+        return
+    name = ufunc.__name__
+    if getattr(sys.modules.get("scipy.special"), name, None) is ufunc:
+        function = importlib.import_module(f"{__package__}.scipy.special").OURS.get(name)
+        if function is not None:
+            FUNCTIONS[ufunc] = function
+            RECORDED.add(ufunc)
+            return
+    if _records(inputs):
+        raise TypeError(
+            message(
+                name,
+                "this function has no differentiable version here.",
+                received="a recording Tensor",
+                hint="pass t.detach() where no gradient is needed, or give it a derivative by bp.custom_vjp.",
+            )
+        )
+
+
+_NUMPYS = {u for u in vars(np).values() if isinstance(u, np.ufunc)}
 
 
 def _records(values: Any) -> bool:

@@ -8,7 +8,7 @@ from ..autograd.op import is_float
 from ..autograd.record import lift
 from ..autograd.tensor import Tensor
 from ..ops import elementwise as e
-from ..ops import inplace, signal
+from ..ops import inplace, signal, trigonometric
 from ..ops.elementwise import astype, where
 from ._table import implements
 
@@ -31,7 +31,7 @@ def _angle(z: Any, deg: bool = False) -> Tensor:
     z = lift(z)
     if z.dtype.kind != "c":
         return lift(np.angle(z.data, deg))
-    out = e.arctan2(e.imag(z), e.real(z))
+    out = trigonometric.arctan2(e.imag(z), e.real(z))
     return out * (180 / np.pi) if deg else out
 
 
@@ -118,7 +118,7 @@ def _beyond_one(x: Any) -> Any:
 for _name in ("sqrt", "log", "log2", "log10"):
     _emath(_name, getattr(e, _name), _negative)
 for _name in ("arccos", "arcsin", "arctanh"):
-    _emath(_name, getattr(e, _name), _beyond_one)
+    _emath(_name, getattr(trigonometric, _name), _beyond_one)
 
 
 @implements("emath.logn")

@@ -7,10 +7,11 @@ import math
 import numpy as np
 
 from ...autograd.tensor import Tensor
-from ...ops.elementwise import absolute, cos, exp, expm1, log, log1p, power, sqrt, square, where
+from ...ops.elementwise import absolute, exp, expm1, log, log1p, power, sqrt, square, where
 from ...ops.special_bessel import i0e
 from ...ops.special_elementary import expit, log_expit, logit, xlogy
 from ...ops.special_erf import cosm1
+from ...ops.trigonometric import cos
 from ._distribution import Continuous
 from ._normal import POSITIVE
 

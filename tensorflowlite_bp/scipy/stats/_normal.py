@@ -4,11 +4,12 @@ import math
 from typing import Any
 
 from ...autograd.tensor import Tensor
-from ...ops.elementwise import absolute, arctan2, exp, log, log1p, logaddexp, power, sqrt, square, tan, where
+from ...ops.elementwise import absolute, exp, log, log1p, logaddexp, power, sqrt, square, where
 from ...ops.special_erf import erf, log_ndtr, ndtr, ndtri, ndtri_exp, owens_t
 from ...ops.special_gamma import betaln, gammaln
 from ...ops.special_incomplete import gammaincc
 from ...ops.special_student import stdtr, stdtrit
+from ...ops.trigonometric import arctan2, tan
 from ._distribution import Continuous
 
 LOG_2PI = math.log(2 * math.pi)
