@@ -10,7 +10,7 @@ import numpy as np
 
 from ..autograd.record import apply1, apply2, lift
 from ..autograd.tensor import Tensor
-from . import creation, indexing, inplace, linalg
+from . import creation, indexing, inplace, linalg, writes
 from . import elementwise as e
 from . import reductions as r
 from . import shape as s
@@ -226,6 +226,11 @@ for _name, _property in {
         lambda self: e.real(self) if self.data.dtype.kind == "c" else self, doc="The real part."
     ),
     "imag": property(e.imag, doc="The imaginary part."),
+    "flat": property(
+        lambda self: writes.Flat(self),
+        lambda self, values: np.put(self, np.arange(self.size), values),
+        doc="The elements in C order.",
+    ),
     "flags": property(lambda self: self.data.flags, doc="How the memory is laid out."),
 }.items():
     setattr(Tensor, _name, _property)
