@@ -128,7 +128,12 @@ def finfo(type: Any, /) -> FloatInfo:
 
 
 def iinfo(type: Any, /) -> IntInfo:
-    """The limits of an integer dtype, or of an array's."""
+    """The limits of an integer dtype, or of an array's.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.iinfo(bp.uint8).max
+    255
+    """
     dtype = _dtype(type)
     if dtype.kind not in "iu":
         raise TypeError(message("iinfo", "an integer dtype was expected.", received=str(dtype)))
@@ -154,7 +159,12 @@ def isdtype(dtype: Any, kind: Any) -> bool:
 
 
 def can_cast(from_: Any, to: Any, /) -> bool:
-    """Whether a dtype, or an array's, goes into another without loss, by the promotion rules."""
+    """Whether a dtype, or an array's, goes into another without loss, by the promotion rules.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.can_cast(bp.int64, bp.int32)
+    False
+    """
     return bool(np.can_cast(_dtype(from_), np.dtype(to)))
 
 
@@ -175,6 +185,10 @@ def _operand(x: Any) -> Any:
 def astype(x: Any, dtype: Any, *, copy: bool = True, device: str | None = None) -> Tensor:
     """Convert to a dtype, and to a device. copy=False gives x itself where nothing changes. The gradient
     comes back in x's dtype; integers and bools are constants: none comes back from them.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.astype([1.5, 2.5], bp.int64)
+    Tensor([1, 2])
     """
     x = lift(x)
     if copy or x.dtype != dtype:
@@ -198,7 +212,12 @@ def cumulative_sum(
 def cumulative_prod(
     x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Tensor:
-    """The running product along an axis, which only a 1-D array may leave out; include_initial: from 1 on."""
+    """The running product along an axis, which only a 1-D array may leave out; include_initial: from 1 on.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.cumulative_prod([1, 2, 3])
+    Tensor([1, 2, 6])
+    """
     return _cumulative("cumulative_prod", graph.cumprod, 1, x, axis, dtype, include_initial)
 
 
@@ -227,6 +246,10 @@ def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: 
     """The differences of neighbours along an axis, n times over; of bools, whether they differ.
 
     prepend, append: put to x's ends before.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.diff([1, 4, 9])
+    Tensor([3, 5])
     """
     parts = [p for p in (prepend, x, append) if p is not None]
     x = lift(x) if len(parts) == 1 else shape.concatenate(parts, axis)

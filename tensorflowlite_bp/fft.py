@@ -36,12 +36,22 @@ __all__ = [
 
 
 def fftfreq(n: int, /, *, d: float = 1.0, dtype: Any = None, device: str | None = None) -> Tensor:
-    """The frequencies of `fft`'s n entries, for samples d apart: 0, 1, ..., -2, -1 over n d."""
+    """The frequencies of `fft`'s n entries, for samples d apart: 0, 1, ..., -2, -1 over n d.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.fft.fftfreq(4, d=0.5)
+    Tensor([ 0. ,  0.5, -1. , -0.5])
+    """
     return _placed(backend.current().fft.fftfreq(n, d), dtype, device)
 
 
 def rfftfreq(n: int, /, *, d: float = 1.0, dtype: Any = None, device: str | None = None) -> Tensor:
-    """The frequencies of `rfft`'s entries: 0, 1, ..., n // 2 over n d."""
+    """The frequencies of `rfft`'s entries: 0, 1, ..., n // 2 over n d.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.fft.rfftfreq(4, d=0.5)
+    Tensor([0. , 0.5, 1. ])
+    """
     return _placed(backend.current().fft.rfftfreq(n, d), dtype, device)
 
 

@@ -52,26 +52,51 @@ __all__ = [
 
 
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
-    """The cross product of vectors of 3 entries along `axis`."""
+    """The cross product of vectors of 3 entries along `axis`.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.cross([1, 0, 0], [0, 1, 0])
+    Tensor([0, 0, 1])
+    """
     return _cross(x1, x2, axis=axis)
 
 
 def diagonal(x: Any, /, *, offset: int = 0) -> Tensor:
-    """The diagonal of each matrix."""
+    """The diagonal of each matrix.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.diagonal([[1, 2], [3, 4]])
+    Tensor([1, 4])
+    """
     return _diagonal(x, offset, -2, -1)
 
 
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Tensor:
-    """The sum of the diagonal of each matrix."""
+    """The sum of the diagonal of each matrix.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.trace([[1, 2], [3, 4]])
+    Tensor(5)
+    """
     out = _trace(x, offset, -2, -1)
     return out if dtype is None else out.astype(dtype)
 
 
 def eig(x: Any, /) -> Any:
-    """(eigenvalues, eigenvectors as columns) of each matrix, always complex."""
+    """(eigenvalues, eigenvectors as columns) of each matrix, always complex.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.eig([[0.0, 1.0], [-1.0, 0.0]]).eigenvalues
+    Tensor([0.+1.j, 0.-1.j], dtype=complex128)
+    """
     return _eig(x, always_complex=True)
 
 
 def eigvals(x: Any, /) -> Tensor:
-    """The eigenvalues of each matrix, always complex."""
+    """The eigenvalues of each matrix, always complex.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.eigvals([[2.0, 1.0], [0.0, 2.0]])
+    Tensor([2.+0.j, 2.+0.j], dtype=complex128)
+    """
     return _eigvals(x, always_complex=True)

@@ -41,6 +41,23 @@ def test_doctests(name):
     assert not failed, f"{failed} example(s) of {name} give something else: see the captured output"
 
 
+@pytest.mark.parametrize("name", ["", "linalg", "fft", "nn"])
+def test_doctests_of_functions(name):
+    """Those that a declarator has wrapped: doctest, asked for a module, takes them for another's."""
+    namespace = importlib.import_module(f"tensorflowlite_bp.{name}".rstrip("."))
+    runner, finder = doctest.DocTestRunner(Checker(), optionflags=FLAGS), doctest.DocTestFinder(recurse=False)
+    for each, function in vars(namespace).items():
+        module = getattr(function, "__module__", None) or ""
+        if callable(function) and module.startswith("tensorflowlite_bp"):
+            for test in finder.find(
+                function, each, module=False, globs=vars(importlib.import_module(module)).copy()
+            ):
+                runner.run(test)
+    results = runner.summarize(verbose=False)
+    assert results.attempted
+    assert not results.failed
+
+
 class Checker(doctest.OutputChecker):
     """Numbers may differ in their last digits: the last bit of erf is the C library's."""
 

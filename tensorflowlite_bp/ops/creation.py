@@ -37,6 +37,10 @@ def asarray(
 ) -> Tensor:
     """A Tensor; recording Tensors stay in their graph. copy=True copies, copy=False raises where a copy is
     needed.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.asarray([1, 2], dtype=bp.float32)
+    Tensor([1., 2.], dtype=float32)
     """
     if isinstance(data, Tensor):
         if dtype is not None and data.dtype != dtype:
@@ -65,30 +69,56 @@ def to(x: Tensor, device: str) -> Tensor:
 
 @helper
 def zeros(shape: Any, dtype: DTypeLike = None, *, device: str | None = None, like: Any = None) -> Tensor:
-    """Filled with 0. like: an array or Tensor on whose device to make it."""
+    """Filled with 0. like: an array or Tensor on whose device to make it.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.zeros((2, 2))
+    Tensor([[0., 0.],
+            [0., 0.]])
+    """
     lib = backend.current() if like is None else backend.of(like.data if isinstance(like, Tensor) else like)
     return _placed(wrap(lib.zeros(shape, dtype or "float64")), device)
 
 
 def ones(shape: Any, dtype: DTypeLike = None, *, device: str | None = None) -> Tensor:
-    """Filled with 1."""
+    """Filled with 1.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.ones(2)
+    Tensor([1., 1.])
+    """
     return _placed(wrap(backend.current().ones(shape, dtype or "float64")), device)
 
 
 def empty(shape: Any, dtype: DTypeLike = None, *, device: str | None = None) -> Tensor:
-    """Not filled: whatever the memory held."""
+    """Not filled: whatever the memory held.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.empty((2, 3)).shape
+    (2, 3)
+    """
     return _placed(wrap(backend.current().empty(shape, dtype or "float64")), device)
 
 
 def full(shape: Any, fill_value: Any, dtype: DTypeLike = None, *, device: str | None = None) -> Tensor:
-    """Filled with one value."""
+    """Filled with one value.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.full(2, 7)
+    Tensor([7, 7])
+    """
     return _placed(wrap(backend.current().full(shape, to_array(fill_value), dtype)), device)
 
 
 def arange(
     start: Any, stop: Any = None, step: Any = 1, *, dtype: DTypeLike = None, device: str | None = None
 ) -> Tensor:
-    """start, start + step, ... below stop; one argument counts from 0."""
+    """start, start + step, ... below stop; one argument counts from 0.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.arange(3), bp.arange(1, 2, 0.5)
+    (Tensor([0, 1, 2]), Tensor([1. , 1.5]))
+    """
     if stop is None:
         start, stop = 0, start
     return _placed(wrap(backend.current().arange(start, stop, step, dtype=dtype)), device)
@@ -103,45 +133,82 @@ def linspace(
     device: str | None = None,
     endpoint: bool = True,
 ) -> Tensor:
-    """`num` evenly spaced values."""
+    """`num` evenly spaced values.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linspace(0, 1, 3)
+    Tensor([0. , 0.5, 1. ])
+    """
     return _placed(wrap(backend.current().linspace(start, stop, num, dtype=dtype, endpoint=endpoint)), device)
 
 
 def eye(
     n: int, m: int | None = None, *, k: int = 0, dtype: DTypeLike = None, device: str | None = None
 ) -> Tensor:
-    """Ones on a diagonal."""
+    """Ones on a diagonal.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.eye(2)
+    Tensor([[1., 0.],
+            [0., 1.]])
+    """
     return _placed(wrap(backend.current().eye(n, m, k=k, dtype=dtype or "float64")), device)
 
 
 @helper
 def zeros_like(x: Any, dtype: DTypeLike = None, *, device: str | None = None) -> Tensor:
-    """Zeros of x's shape, dtype and device."""
+    """Zeros of x's shape, dtype and device.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.zeros_like([1.0, 2.0])
+    Tensor([0., 0.])
+    """
     raw = lift(x).data
     return _placed(wrap(backend.of(raw).zeros_like(raw, dtype=dtype)), device)
 
 
 @helper
 def ones_like(x: Any, dtype: DTypeLike = None, *, device: str | None = None) -> Tensor:
-    """Ones of x's shape, dtype and device."""
+    """Ones of x's shape, dtype and device.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.ones_like([1, 2])
+    Tensor([1, 1])
+    """
     raw = lift(x).data
     return _placed(wrap(backend.of(raw).ones_like(raw, dtype=dtype)), device)
 
 
 def empty_like(x: Any, dtype: DTypeLike = None, *, device: str | None = None) -> Tensor:
-    """Unfilled memory of x's shape, dtype and device."""
+    """Unfilled memory of x's shape, dtype and device.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.empty_like([1, 2]).dtype
+    dtype('int64')
+    """
     raw = lift(x).data
     return _placed(wrap(backend.of(raw).empty_like(raw, dtype=dtype)), device)
 
 
 def full_like(x: Any, fill_value: Any, dtype: DTypeLike = None, *, device: str | None = None) -> Tensor:
-    """One value in x's shape, dtype and device."""
+    """One value in x's shape, dtype and device.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.full_like([1.0, 2.0], 7)
+    Tensor([7., 7.])
+    """
     raw = lift(x).data
     return _placed(wrap(backend.of(raw).full_like(raw, fill_value, dtype=dtype)), device)
 
 
 def meshgrid(*xs: Any, indexing: str = "xy") -> list[Tensor]:
-    """Coordinate arrays from coordinate vectors."""
+    """Coordinate arrays from coordinate vectors.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.meshgrid([1, 2], [3, 4])[0]
+    Tensor([[1, 2],
+            [1, 2]])
+    """
     lifted = [lift(x) for x in xs]
     order = list(range(len(lifted)))
     if indexing == "xy" and len(order) > 1:

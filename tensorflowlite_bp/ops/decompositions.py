@@ -67,6 +67,11 @@ def cholesky(x: Any, upper: bool = False) -> Tensor:
 
     Its gradient is Hermitian: it moves both triangles alike. Raises LinAlgError where x is not positive
     definite.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.cholesky([[4.0, 0.0], [0.0, 9.0]])
+    Tensor([[2., 0.],
+            [0., 3.]])
     """
     if not upper:
         return cholesky_lower(x)
@@ -99,6 +104,11 @@ def qr(x: Any, mode: str = "reduced") -> Any:
 
     Raises GradientError where x records and mode is "complete" for more rows than columns: the columns that
     fill up Q are not determined by x.
+
+    >>> import tensorflowlite_bp as bp
+    >>> q, r = bp.linalg.qr([[0.0, 2.0], [1.0, 0.0]])
+    >>> bp.all(q @ r == bp.asarray([[0.0, 2.0], [1.0, 0.0]])).item()
+    True
     """
     x = floating(x)
     check_matrix("qr", x, square=False)
@@ -169,6 +179,10 @@ def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
     Vectors have a derivative as far as it does not depend on their free phase, and where singular values
     differ. Raises GradientError where x records, is not square, and full_matrices is set: the vectors that
     fill up U or Vh are not determined by x.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.svd([[3.0, 0.0], [0.0, 4.0]]).S
+    Tensor([4., 3.])
     """
     x = floating(x)
     if not compute_uv:
@@ -190,7 +204,12 @@ def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
 
 @helper(name="linalg.svdvals")
 def svdvals(x: Any) -> Tensor:
-    """The singular values of each matrix, falling."""
+    """The singular values of each matrix, falling.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.svdvals([[3.0, 0.0], [0.0, 4.0]])
+    Tensor([4., 3.])
+    """
     x = floating(x)
     check_matrix("svdvals", x, square=False)
     return svd_reduced(x)[1] if x.node is not None else lift(np.linalg.svd(x.data, compute_uv=False))
@@ -215,6 +234,10 @@ def eigh(x: Any, UPLO: str = "L") -> Arguments:
 
     The gradient is Hermitian. Vectors have a derivative as far as it does not depend on their free phase, and
     where eigenvalues differ; eigenvalues always.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.eigh([[2.0, 0.0], [0.0, 1.0]]).eigenvalues
+    Tensor([1., 2.])
     """
     x = floating(x)
     check_matrix("eigh", x)
@@ -223,7 +246,13 @@ def eigh(x: Any, UPLO: str = "L") -> Arguments:
 
 @helper(name="linalg.eigvalsh")
 def eigvalsh(x: Any, UPLO: Any = "L") -> Tensor:
-    """The eigenvalues of each Hermitian matrix, rising."""
+    """The eigenvalues of each Hermitian matrix, rising.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.grad(lambda a: bp.linalg.eigvalsh(a)[0])(bp.asarray([[2.0, 0.0], [0.0, 1.0]]))
+    Tensor([[0., 0.],
+            [0., 1.]])
+    """
     x = floating(x)
     check_matrix("eigvalsh", x)
     return eigh(x, UPLO)[0] if x.node is not None else lift(np.linalg.eigvalsh(x.data, UPLO))

@@ -96,7 +96,12 @@ x: any float or complex array; float32 gives complex64. n: cut or zero-padded to
 Tensor([1.+0.j, 1.+0.j], dtype=complex128)
 """
 ifft = _along("ifft")
-ifft.__doc__ = "The inverse of `fft`."
+ifft.__doc__ = """The inverse of `fft`.
+
+>>> import tensorflowlite_bp as bp
+>>> bp.fft.ifft([2.0, 0.0])
+Tensor([1.+0.j, 1.+0.j], dtype=complex128)
+"""
 
 
 def _rfft_back(F: Any, g: Any, out: Any, x: Any, *, axis: int, norm: str) -> Any:
@@ -105,7 +110,12 @@ def _rfft_back(F: Any, g: Any, out: Any, x: Any, *, axis: int, norm: str) -> Any
 
 @operation(vjp=(_rfft_back,), saves=("x.shape",), linear="joint", name="fft.rfft")
 def rfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "backward") -> Arguments:
-    """The first n // 2 + 1 entries of the transform of a real array; the others are their conjugates."""
+    """The first n // 2 + 1 entries of the transform of a real array; the others are their conjugates.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.fft.rfft([1.0, 0.0, 0.0, 0.0])
+    Tensor([1.+0.j, 1.+0.j, 1.+0.j], dtype=complex128)
+    """
     x = _real("rfft", x)
     norm = _checked("rfft", x, axis, norm)
     return (_fit(x, _length("rfft", n, x.shape[axis]), axis),), {"axis": axis, "norm": norm}
@@ -125,7 +135,12 @@ def _irfft_back(F: Any, g: Any, out: Any, x: Any, *, n: int, axis: int, norm: st
 
 @operation(vjp=(_irfft_back,), linear="joint", name="fft.irfft")
 def irfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "backward") -> Arguments:
-    """The inverse of `rfft`: n real points, 2 (m - 1) unless given, from m entries of a spectrum."""
+    """The inverse of `rfft`: n real points, 2 (m - 1) unless given, from m entries of a spectrum.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.fft.irfft([1.0, 1.0, 1.0])
+    Tensor([1., 0., 0., 0.])
+    """
     x = _spectrum(x)
     norm = _checked("irfft", x, axis, norm)
     n = _length("irfft", n, 2 * (x.shape[axis] - 1))
@@ -134,14 +149,24 @@ def irfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "back
 
 @helper(name="fft.hfft")
 def hfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "backward") -> Tensor:
-    """The transform of a signal that is conjugate-symmetric in time: a real spectrum of n points."""
+    """The transform of a signal that is conjugate-symmetric in time: a real spectrum of n points.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.fft.hfft([1.0, 1.0, 1.0])
+    Tensor([4., 0., 0., 0.])
+    """
     norm = _checked("hfft", lift(x), axis, norm)
     return irfft(conjugate(_spectrum(x)), n, axis, _SWAPPED[norm])
 
 
 @helper(name="fft.ihfft")
 def ihfft(x: Any, n: int | None = None, axis: int = -1, norm: str | None = "backward") -> Tensor:
-    """The inverse of `hfft`."""
+    """The inverse of `hfft`.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.fft.ihfft([1.0, 0.0, 0.0, 0.0])
+    Tensor([0.25-0.j, 0.25-0.j, 0.25-0.j], dtype=complex128)
+    """
     norm = _checked("ihfft", lift(x), axis, norm)
     return conjugate(rfft(x, n, axis, _SWAPPED[norm]))
 
@@ -183,16 +208,34 @@ def _over(name: str, one: Callable) -> Callable:
 
 
 fftn = _over("fftn", fft)
-fftn.__doc__ = "`fft` over several axes: all, the last len(s), or those named; an axis named twice, twice."
+fftn.__doc__ = """`fft` over several axes: all, the last len(s), or those named; an axis named twice, twice.
+
+>>> import tensorflowlite_bp as bp
+>>> bp.fft.fftn([[1.0, 0.0], [0.0, 0.0]]).real
+Tensor([[1., 1.],
+        [1., 1.]])
+"""
 ifftn = _over("ifftn", ifft)
-ifftn.__doc__ = "The inverse of `fftn`."
+ifftn.__doc__ = """The inverse of `fftn`.
+
+>>> import tensorflowlite_bp as bp
+>>> bp.fft.ifftn([[4.0, 0.0], [0.0, 0.0]]).real
+Tensor([[1., 1.],
+        [1., 1.]])
+"""
 
 
 @helper(name="fft.rfftn")
 def rfftn(
     x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = "backward"
 ) -> Tensor:
-    """`rfft` over the last of several axes, then `fft` over the others."""
+    """`rfft` over the last of several axes, then `fft` over the others.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.fft.rfftn([[1.0, 0.0], [0.0, 0.0]])
+    Tensor([[1.+0.j, 1.+0.j],
+            [1.+0.j, 1.+0.j]], dtype=complex128)
+    """
     x = _real("rfftn", x)
     lengths, axes = _axes("rfftn", x, s, axes)
     x = rfft(x, lengths[-1], axes[-1], norm)
@@ -205,7 +248,13 @@ def rfftn(
 def irfftn(
     x: Any, s: Sequence[int] | None = None, axes: Sequence[int] | None = None, norm: str | None = "backward"
 ) -> Tensor:
-    """The inverse of `rfftn`; s is the shape of the result over the axes."""
+    """The inverse of `rfftn`; s is the shape of the result over the axes.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.fft.irfftn([[4.0, 0.0], [0.0, 0.0]], s=(2, 2))
+    Tensor([[1., 1.],
+            [1., 1.]])
+    """
     x = _spectrum(x)
     lengths, axes = _axes("irfftn", x, s, axes)
     for n, axis in zip(lengths[:-1], axes[:-1], strict=True):
@@ -241,11 +290,21 @@ def _shifted(x: Any, axes: Any, half: Callable[[int], int]) -> Tensor:
 
 @helper(name="fft.fftshift")
 def fftshift(x: Any, axes: int | Sequence[int] | None = None) -> Tensor:
-    """The zero frequency moved to the middle."""
+    """The zero frequency moved to the middle.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.fft.fftshift(bp.fft.fftfreq(4))
+    Tensor([-0.5 , -0.25,  0.  ,  0.25])
+    """
     return _shifted(x, axes, lambda n: n // 2)
 
 
 @helper(name="fft.ifftshift")
 def ifftshift(x: Any, axes: int | Sequence[int] | None = None) -> Tensor:
-    """The inverse of `fftshift`."""
+    """The inverse of `fftshift`.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.fft.ifftshift(bp.fft.fftshift([0, 1, 2]))
+    Tensor([0, 1, 2])
+    """
     return _shifted(x, axes, lambda n: -(n // 2))

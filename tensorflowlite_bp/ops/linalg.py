@@ -42,6 +42,10 @@ def matmul(x1: Any, x2: Any) -> Tensor:
     column on the right.
 
     Raises ShapeError naming the two axes that differ.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.matmul([[1, 2], [3, 4]], [1, 1])
+    Tensor([3, 7])
     """
     x1, x2 = pair(x1, x2)
     if not x1.ndim or not x2.ndim or x1.data.shape[-1] != x2.data.shape[-2 if x2.ndim > 1 else 0]:
@@ -64,7 +68,12 @@ def _raise_inner(name: str, x1: Tensor, x2: Tensor) -> None:
 
 @helper
 def dot(x1: Any, x2: Any) -> Tensor:
-    """NumPy's dot: a product with a scalar, of matrices, or over x1's last and x2's second to last axis."""
+    """NumPy's dot: a product with a scalar, of matrices, or over x1's last and x2's second to last axis.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.dot([1, 2], [3, 4])
+    Tensor(11)
+    """
     x1, x2 = pair(x1, x2)
     if not x1.ndim or not x2.ndim:
         return x1 * x2
@@ -77,6 +86,11 @@ def dot(x1: Any, x2: Any) -> Tensor:
 def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Tensor:
     """The sum of products over the given axes: an int (the last of x1, the first of x2), or a pair of
     sequences.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.tensordot(bp.ones((2, 3)), bp.ones((3, 2)), axes=1)
+    Tensor([[3., 3.],
+            [3., 3.]])
     """
     x1, x2 = pair(x1, x2)
     if isinstance(axes, int):
@@ -114,28 +128,49 @@ def _count(shape: tuple[int, ...]) -> int:
 
 @helper
 def inner(x1: Any, x2: Any) -> Tensor:
-    """The sum of products over the last axes."""
+    """The sum of products over the last axes.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.inner([1, 2], [3, 4])
+    Tensor(11)
+    """
     x1, x2 = pair(x1, x2)
     return x1 * x2 if not x1.ndim or not x2.ndim else tensordot(x1, x2, ((-1,), (-1,)))
 
 
 @helper
 def outer(x1: Any, x2: Any) -> Tensor:
-    """All products of the elements of two flattened arrays."""
+    """All products of the elements of two flattened arrays.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.outer([1, 2], [3, 4])
+    Tensor([[3, 4],
+            [6, 8]])
+    """
     x1, x2 = pair(x1, x2)
     return x1.reshape(-1, 1) * x2.reshape(1, -1)
 
 
 @helper
 def vdot(x1: Any, x2: Any) -> Tensor:
-    """The sum of conj(x1) * x2 over all elements."""
+    """The sum of conj(x1) * x2 over all elements.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.vdot([1j], [1j])
+    Tensor(1.+0.j, dtype=complex128)
+    """
     x1, x2 = pair(x1, x2)
     return matmul((conjugate(x1) if x1.dtype.kind == "c" else x1).reshape(-1), x2.reshape(-1))
 
 
 @helper
 def vecdot(x1: Any, x2: Any, axis: int = -1) -> Tensor:
-    """The sum of conj(x1) * x2 along an axis, which has one length in both; the others broadcast."""
+    """The sum of conj(x1) * x2 along an axis, which has one length in both; the others broadcast.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.vecdot([[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0])
+    Tensor([3., 7.])
+    """
     x1, x2 = pair(x1, x2)
     x1 = moveaxis(conjugate(x1) if x1.dtype.kind == "c" else x1, axis, -1)
     x2 = moveaxis(x2, axis, -1)

@@ -43,6 +43,10 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
     """sum(|x|^ord)^(1 / ord) over `axis`; inf the largest, -inf the smallest, 0 how many are not 0.
 
     The gradient where the norm is 0 is 0; equal largest or smallest entries share it.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.vector_norm([3.0, 4.0]).item(), bp.linalg.vector_norm([3.0, 4.0], ord=1).item()
+    (5.0, 7.0)
     """
     x = floating(x)
     axis = axis if axis is None or isinstance(axis, int) else tuple(axis)
@@ -71,7 +75,12 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
 
 @helper(name="linalg.matrix_norm")
 def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
-    """A norm of each matrix: "fro", "nuc", 1, -1 (columns), inf, -inf (rows), 2, -2 (singular values)."""
+    """A norm of each matrix: "fro", "nuc", 1, -1 (columns), inf, -inf (rows), 2, -2 (singular values).
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.matrix_norm([[3.0, 4.0], [0.0, 0.0]]).item()
+    5.0
+    """
     x = floating(x)
     check_matrix("matrix_norm", x, square=False)
     if ord in ("fro", "f", None):
@@ -91,7 +100,12 @@ def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
 
 @helper(name="linalg.norm")
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """numpy.linalg.norm: of all elements, of vectors (one axis), or of matrices (two axes)."""
+    """numpy.linalg.norm: of all elements, of vectors (one axis), or of matrices (two axes).
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.norm([[3.0, 4.0], [6.0, 8.0]], axis=1)
+    Tensor([ 5., 10.])
+    """
     x = floating(x)
     if axis is None:
         if ord is None or (ord in ("f", "fro") and x.ndim == 2) or (ord == 2 and x.ndim == 1):
@@ -114,7 +128,12 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> T
 
 @helper(name="linalg.cond")
 def cond(x: Any, p: Any = None) -> Tensor:
-    """The condition number of each matrix: its norm times its inverse's; None and 2 by singular values."""
+    """The condition number of each matrix: its norm times its inverse's; None and 2 by singular values.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.cond([[4.0, 0.0], [0.0, 2.0]]).item()
+    2.0
+    """
     x = floating(x)
     check_matrix("cond", x, square=p not in (None, 2, -2))
     if p in (None, 2, -2):

@@ -58,19 +58,34 @@ def unique_all(x: Any, /) -> UniqueAll:
 
 @helper
 def unique_counts(x: Any, /) -> UniqueCounts:
-    """The distinct values in order, and how often each occurs."""
+    """The distinct values in order, and how often each occurs.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.unique_counts([3, 1, 3]).values
+    Tensor([1, 3])
+    """
     found = unique_all(x)
     return UniqueCounts(found.values, found.counts)
 
 
 @helper
 def unique_inverse(x: Any, /) -> UniqueInverse:
-    """The distinct values in order, and where x's elements stand among them."""
+    """The distinct values in order, and where x's elements stand among them.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.unique_inverse([3, 1, 3]).inverse_indices
+    Tensor([1, 0, 1])
+    """
     found = unique_all(x)
     return UniqueInverse(found.values, found.inverse_indices)
 
 
 @helper
 def unique_values(x: Any, /) -> Tensor:
-    """The distinct values in order."""
+    """The distinct values in order.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.unique_values([3, 1, 3])
+    Tensor([1, 3])
+    """
     return unique_all(x).values

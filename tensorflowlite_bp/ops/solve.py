@@ -77,7 +77,12 @@ def solve_matrix(a: Any, b: Any) -> Arguments:
 
 @helper(name="linalg.solve")
 def solve(a: Any, b: Any) -> Tensor:
-    """x with a @ x = b. a: (..., n, n). b: (n) or (..., n, k). Raises LinAlgError for a singular matrix."""
+    """x with a @ x = b. a: (..., n, n). b: (n) or (..., n, k). Raises LinAlgError for a singular matrix.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 2.0])
+    Tensor([1. , 0.5])
+    """
     a, b = floating(a), floating(b)
     check_matrix("solve", a)
     vector = b.ndim == 1
@@ -93,7 +98,13 @@ def solve(a: Any, b: Any) -> Tensor:
     vjp=(lambda F, g, out, x: -F.matmul(F.matmul(t(out), g), t(out)),), saves=("out",), name="linalg.inv"
 )
 def inv(x: Any) -> Arguments:
-    """The inverse of each matrix. Raises LinAlgError for a singular one."""
+    """The inverse of each matrix. Raises LinAlgError for a singular one.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.inv([[2.0, 0.0], [0.0, 4.0]])
+    Tensor([[0.5 , 0.  ],
+            [0.  , 0.25]])
+    """
     x = floating(x)
     check_matrix("inv", x)
     return (x,), {}
@@ -133,7 +144,12 @@ def _adjugate(F: Any, x: Any) -> Any:
     saves=("x", "out"), name="linalg.det",
 )  # fmt: skip
 def det(x: Any) -> Arguments:
-    """The determinant of each matrix; its gradient is the matrix of cofactors, also where it is 0."""
+    """The determinant of each matrix; its gradient is the matrix of cofactors, also where it is 0.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.det([[1.0, 2.0], [3.0, 5.0]]).item()
+    -1.0000000000000004
+    """
     x = floating(x)
     check_matrix("det", x)
     return (x,), {}
@@ -149,7 +165,13 @@ def _slogdet_back(F: Any, gs: Any, outs: Any, needs: Any, x: Any) -> list[Any]:
 
 @operations(vjp=_slogdet_back, name="linalg.slogdet", result=lambda r: SlogdetResult(*r))
 def slogdet(x: Any) -> Arguments:
-    """(sign, log |det|) of each matrix: no overflow."""
+    """(sign, log |det|) of each matrix: no overflow.
+
+    >>> import tensorflowlite_bp as bp
+    >>> sign, logdet = bp.linalg.slogdet([[-1e200, 0.0], [0.0, 1e200]])
+    >>> sign.item(), logdet.item()
+    (-1.0, 921.0340371976183)
+    """
     x = floating(x)
     check_matrix("slogdet", x)
     return (x,), {}
@@ -177,6 +199,10 @@ def _pinv_back(F: Any, g: Any, out: Any, x: Any, **_: Any) -> Any:
 def pinv(x: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Arguments:
     """The Moore-Penrose pseudo-inverse of each matrix; singular values below rtol times the largest count as
     0. The gradient holds while the rank does not change.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.pinv([[2.0], [0.0]])
+    Tensor([[0.5, 0. ]])
     """
     x = floating(x)
     check_matrix("pinv", x, square=False)
@@ -189,7 +215,13 @@ def pinv(x: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None
 
 @helper(name="linalg.lstsq")
 def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Tensor, Tensor, int, Tensor]:
-    """(x, residuals, rank, singular values) of the least-squares solution of a @ x = b, as NumPy's."""
+    """(x, residuals, rank, singular values) of the least-squares solution of a @ x = b, as NumPy's.
+
+    >>> import tensorflowlite_bp as bp
+    >>> x, *_ = bp.linalg.lstsq([[1.0], [1.0]], [1.0, 3.0])
+    >>> x
+    Tensor([2.])
+    """
     a, b = agree_all([floating(a), floating(b)])
     check_matrix("lstsq", a, square=False)
     m, n = a.shape
@@ -213,7 +245,12 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Tensor, Tensor, i
 # ------------------------------------------------------------------ made of these
 @helper(name="linalg.tensorinv")
 def tensorinv(a: Any, ind: int = 2) -> Tensor:
-    """The inverse of a tensor, as a matrix of its first `ind` axes against the others."""
+    """The inverse of a tensor, as a matrix of its first `ind` axes against the others.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.tensorinv(bp.reshape(bp.eye(6), (6, 2, 3)), ind=1).shape
+    (2, 3, 6)
+    """
     a = floating(a)
     if ind <= 0:
         raise ValueError(message("tensorinv", "ind must be positive.", received=str(ind)))
@@ -224,7 +261,12 @@ def tensorinv(a: Any, ind: int = 2) -> Tensor:
 
 @helper(name="linalg.tensorsolve")
 def tensorsolve(a: Any, b: Any, axes: Sequence[int] | None = None) -> Tensor:
-    """x with tensordot(a, x, x.ndim) = b."""
+    """x with tensordot(a, x, x.ndim) = b.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.tensorsolve(2 * bp.reshape(bp.eye(4), (2, 2, 4)), [[2.0, 4.0], [6.0, 8.0]])
+    Tensor([1., 2., 3., 4.])
+    """
     a, b = floating(a), floating(b)
     if axes is not None:
         a = moveaxis(a, list(axes), list(range(a.ndim - len(axes), a.ndim)))
@@ -234,7 +276,13 @@ def tensorsolve(a: Any, b: Any, axes: Sequence[int] | None = None) -> Tensor:
 
 @helper(name="linalg.matrix_power")
 def matrix_power(x: Any, n: int) -> Tensor:
-    """The n-th power of each matrix, by repeated squaring; of the inverse for n < 0."""
+    """The n-th power of each matrix, by repeated squaring; of the inverse for n < 0.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.matrix_power([[1, 1], [0, 1]], 5)
+    Tensor([[1, 5],
+            [0, 1]])
+    """
     x = lift(x)
     check_matrix("matrix_power", x)
     if n == 0:
@@ -254,7 +302,12 @@ def matrix_power(x: Any, n: int) -> Tensor:
 
 @helper(name="linalg.multi_dot")
 def multi_dot(arrays: Sequence[Any]) -> Tensor:
-    """The product of two or more matrices, in the cheapest order; the first and last may be vectors."""
+    """The product of two or more matrices, in the cheapest order; the first and last may be vectors.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.multi_dot([bp.ones((2, 3)), bp.ones((3, 4)), bp.ones(4)])
+    Tensor([12., 12.])
+    """
     xs = [lift(a) for a in arrays]
     if len(xs) < 2:
         raise ValueError(message("multi_dot", "at least two arrays were expected.", received=str(len(xs))))
@@ -294,5 +347,10 @@ def _chain(xs: list[Tensor], split: Callable[[int, int], int], i: int, j: int) -
 matrix_rank = nondiff(
     "linalg.matrix_rank",
     lambda B, a, tol=None, hermitian=False, *, rtol=None: B.linalg.matrix_rank(a, tol, hermitian, rtol=rtol),
-    doc="The number of singular values above rtol times the largest: a constant.",
+    doc="""The number of singular values above rtol times the largest: a constant.
+
+    >>> import tensorflowlite_bp as bp
+    >>> bp.linalg.matrix_rank([[1.0, 2.0], [2.0, 4.0]])
+    Tensor(1)
+    """,
 )
