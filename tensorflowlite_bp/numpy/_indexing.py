@@ -31,7 +31,7 @@ def _bounded(indices: Any, n: int, mode: str) -> Any:
 
 
 @implements("take")
-def _take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Tensor:
+def _take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Tensor:
     a = lift(a)
     if not a.ndim or axis is None:  # NumPy takes a 0-d array for one of one element here
         a, axis = s.ravel(a), 0 if axis is None else axis
@@ -45,7 +45,7 @@ def _take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Tensor:
 
 
 @implements("choose")
-def _choose(a: Any, choices: Any, *, mode: str = "raise") -> Tensor:
+def _choose(a: Any, choices: Any, mode: str = "raise") -> Tensor:
     arrays = s.unstack(choices) if isinstance(choices, Tensor) else tuple([lift(c) for c in choices])
     which = _host(constant("choose", a))
     return indexing.by_numbers(lambda *numbers: np.choose(which, numbers, mode=mode), *arrays)  # type: ignore[call-overload]

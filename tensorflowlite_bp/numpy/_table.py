@@ -28,37 +28,46 @@ def implements(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
                 theirs = attrgetter(name)(np)
             except AttributeError:
                 continue
-            TABLE[theirs] = _with_out(function, theirs)
+            TABLE[theirs] = _fitted(function, theirs)
         return function
 
     return enter
 
 
-def _with_out(function: Callable[..., Any], theirs: Any) -> Callable[..., Any]:
-    """The entry with NumPy's `out` at NumPy's place, where NumPy has one and the function has not."""
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _fitted(function: Callable[..., Any], theirs: Any) -> Callable[..., Any]:
+    """The entry under NumPy's names for its parameters, and with NumPy's `out` where the function has none."""
     signature = inspect.signature(function)
     try:
         expected = list(inspect.signature(theirs).parameters.values())
-    except ValueError:
+    except ValueError:  # some functions in C have no signature to compare
         return function
-    names = [p.name for p in expected]
-    if "out" not in names or "out" in signature.parameters:
+    out = next((p for p in expected if p.name == "out" and "out" not in signature.parameters), None)
+    ours = list(signature.parameters.values())
+    places = [p for p in expected if p.kind in _POSITIONAL and p is not out]
+    names = {
+        t.name: o.name for t, o in zip(places, ours, strict=False) if t.name != o.name and o.kind in _POSITIONAL
+    }
+    if out is None and not names:
         return function
-    parameter = expected[names.index("out")]
-    place = names.index("out") if parameter.kind is parameter.POSITIONAL_OR_KEYWORD else None
+    place = expected.index(out) if out in expected and out.kind in _POSITIONAL else None
 
     @functools.wraps(function)
     def entry(*args: Any, **kwargs: Any) -> Any:
         if place is not None and len(args) > place:
-            out, args = args[place], args[:place] + args[place + 1 :]
+            target, args = args[place], args[:place] + args[place + 1 :]
         else:
-            out = kwargs.pop("out", None)
-        result = function(*args, **kwargs)
-        return result if out is None else inplace.write_out(theirs.__name__, out, result)
+            target = None if out is None else kwargs.pop("out", None)
+        result = function(*args, **{names.get(k, k): v for k, v in kwargs.items()})
+        return result if target is None else inplace.write_out(theirs.__name__, target, result)
 
-    ours = list(signature.parameters.values())
-    rest = [k for k, p in enumerate(ours) if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
-    ours.insert(rest[0] if place is None and rest else len(ours) if place is None else place, parameter)
+    theirs_of = {o: t for t, o in names.items()}
+    ours = [p.replace(name=theirs_of.get(p.name, p.name)) for p in ours]
+    if out is not None:
+        rest = [k for k, p in enumerate(ours) if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
+        ours.insert(place if place is not None else rest[0] if rest else len(ours), out)
     entry.__signature__ = signature.replace(parameters=ours)  # type: ignore[attr-defined]
     return entry
 
