@@ -6,7 +6,8 @@ np.float64(1.0)
 
 NumPy hands a call that sees a Tensor to us by itself, so most names here simply are NumPy's: raw arrays in,
 raw arrays out, at no cost. Defined here is what NumPy does not hand over: what takes or makes arrays from
-nested lists, and what makes new arrays, which live on the current backend.
+nested lists, what makes new arrays, which live on the current backend, and the functions of which NumPy looks
+at some arguments only.
 """
 
 from typing import Any
@@ -63,7 +64,11 @@ from ._functional import fromfunction, fromiter, vectorize
 from ._grids import c_, mgrid, ogrid, r_
 from ._lists import LISTS
 from ._refused import REFUSED, refuse
-from ._table import TABLE
+from ._table import TABLE, by_any_argument
+
+full_like, interp, nan_to_num, pad, polyint, trapezoid = map(
+    by_any_argument, (_np.full_like, _np.interp, _np.nan_to_num, _np.pad, _np.polyint, _np.trapezoid)
+)
 
 __all__ = [name for name in _np.__all__ if name not in REFUSED]
 globals().update(LISTS)

@@ -64,8 +64,6 @@ def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
 def _gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     f = lift(f)
     axes = tuple(range(f.ndim)) if axis is None else axis_tuple(axis, f.ndim)
-    if edge_order > 2:
-        raise ValueError(message("gradient", "edge_order is 1 or 2.", received=str(edge_order)))
     spacings = [s.nested(v) for v in varargs] or [lift(1.0)]
     if len(spacings) == 1 and (not varargs or not spacings[0].ndim):
         spacings *= len(axes)
@@ -75,8 +73,11 @@ def _gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> A
                 "gradient", f"one spacing, or one for each of {len(axes)} axes.", received=str(len(varargs))
             )
         )
+    if edge_order > 2:
+        raise ValueError(message("gradient", "edge_order is 1 or 2.", received=str(edge_order)))
     f = f if is_float(f.dtype) else astype(f, np.float64)
     out = [_slope(f, a, h, edge_order) for a, h in zip(axes, spacings, strict=True)]
+    out = [x if x.dtype == f.dtype else astype(x, f.dtype) for x in out]
     return out[0] if len(out) == 1 else tuple(out)
 
 
@@ -209,5 +210,5 @@ def _unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2 * np
     """What is added is a multiple of the period, constant wherever there is a derivative."""
     p = lift(p)
     known = {"discont": constant("unwrap", discont) if discont is not None else None, "axis": axis}
-    unwrapped = np.unwrap(p.data, **known, period=constant("unwrap", period)[()])
+    unwrapped = np.unwrap(p.data, **known, period=constant("unwrap", period).item())
     return wrap(unwrapped) if not is_float(p.dtype) else p + (unwrapped - p.data)

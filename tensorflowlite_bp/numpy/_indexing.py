@@ -119,7 +119,7 @@ def _piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> T
                 received=str(len(functions)),
             )
         )
-    out: Tensor = lift(x.data * 0)
+    out: Tensor = lift(np.zeros_like(x.data))
     for condition, function in zip(conditions, functions, strict=True):
         if not callable(function):
             out = indexing.setitem(out, function, condition)

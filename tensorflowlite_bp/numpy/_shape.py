@@ -13,6 +13,7 @@ from ..ops import shape as s
 from ..ops.padding import pad
 from ..ops.shape import axis_index, axis_tuple
 from ..ops.transfer import to_device
+from ._reductions import converted
 from ._table import implements
 
 
@@ -21,7 +22,7 @@ from ._table import implements
 def _reshape(a: Any, /, shape: Any, order: str = "C", *, copy: bool | None = None) -> Tensor:
     a = lift(a)
     out = _reshaped(a, shape, order)
-    if copy is False and not np.may_share_memory(out.data, a.data):
+    if copy is False and a.size and not np.may_share_memory(out.data, a.data):
         raise ValueError(message("reshape", "copy=False was asked for, but a copy is needed."))
     return elementwise.copy(out) if copy else out
 
@@ -117,7 +118,7 @@ def _broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Tensor, ...]:
 @implements("astype")
 def _astype(x: Any, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Tensor:
     x = lift(x)
-    out = elementwise.astype(x, dtype) if copy or x.dtype != dtype else x
+    out = elementwise.copy(x) if x.dtype == dtype and copy else converted(x, dtype)
     return out if device is None else to_device(out, device)
 
 
@@ -127,7 +128,7 @@ def _copy(a: Any, order: str = "K", subok: bool = False) -> Tensor:
 
 
 # ------------------------------------------------------------------ joining
-def _converted(arrays: Any, dtype: Any, casting: str) -> list[Tensor]:
+def _parts(arrays: Any, dtype: Any, casting: str) -> list[Tensor]:
     parts = [s.nested(a) for a in arrays]
     if dtype is None:
         return parts
@@ -143,33 +144,33 @@ def _converted(arrays: Any, dtype: Any, casting: str) -> list[Tensor]:
 
 @implements("concatenate")
 def _concatenate(arrays: Any, /, axis: Any = 0, *, dtype: Any = None, casting: str = "same_kind") -> Tensor:
-    return s.concatenate(_converted(arrays, dtype, casting), axis)
+    return s.concatenate(_parts(arrays, dtype, casting), axis)
 
 
 @implements("stack")
 def _stack(arrays: Any, axis: int = 0, *, dtype: Any = None, casting: str = "same_kind") -> Tensor:
-    return s.stack(_converted(arrays, dtype, casting), axis)
+    return s.stack(_parts(arrays, dtype, casting), axis)
 
 
 @implements("hstack")
 def _hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Tensor:
-    parts = [s.atleast_1d(p) for p in _converted(tup, dtype, casting)]
+    parts = [s.atleast_1d(p) for p in _parts(tup, dtype, casting)]
     return s.concatenate(parts, 0 if parts and parts[0].ndim == 1 else 1)
 
 
 @implements("vstack")
 def _vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Tensor:
-    return s.concatenate([s.atleast_2d(p) for p in _converted(tup, dtype, casting)])
+    return s.concatenate([s.atleast_2d(p) for p in _parts(tup, dtype, casting)])
 
 
 @implements("dstack")
 def _dstack(tup: Any) -> Tensor:
-    return s.concatenate([_atleast_3d(p) for p in _converted(tup, None, "")], 2)
+    return s.concatenate([_atleast_3d(p) for p in _parts(tup, None, "")], 2)
 
 
 @implements("column_stack")
 def _column_stack(tup: Any) -> Tensor:
-    parts = _converted(tup, None, "")
+    parts = _parts(tup, None, "")
     return s.concatenate([p if p.ndim > 1 else s.reshape(p, (-1, 1)) for p in parts], 1)
 
 

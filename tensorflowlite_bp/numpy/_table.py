@@ -38,7 +38,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 def _fitted(function: Callable[..., Any], theirs: Any) -> Callable[..., Any]:
-    """The entry under NumPy's names for its parameters, and with NumPy's `out` where the function has none."""
+    """The entry under NumPy's names for its parameters, and with NumPy's `out` where it has none."""
     signature = inspect.signature(function)
     try:
         expected = list(inspect.signature(theirs).parameters.values())
@@ -48,7 +48,9 @@ def _fitted(function: Callable[..., Any], theirs: Any) -> Callable[..., Any]:
     ours = list(signature.parameters.values())
     places = [p for p in expected if p.kind in _POSITIONAL and p is not out]
     names = {
-        t.name: o.name for t, o in zip(places, ours, strict=False) if t.name != o.name and o.kind in _POSITIONAL
+        t.name: o.name
+        for t, o in zip(places, ours, strict=False)
+        if t.name != o.name and o.kind in _POSITIONAL
     }
     if out is None and not names:
         return function
@@ -70,6 +72,18 @@ def _fitted(function: Callable[..., Any], theirs: Any) -> Callable[..., Any]:
         ours.insert(place if place is not None else rest[0] if rest else len(ours), out)
     entry.__signature__ = signature.replace(parameters=ours)  # type: ignore[attr-defined]
     return entry
+
+
+def by_any_argument(theirs: Callable[..., Any]) -> Callable[..., Any]:
+    """NumPy's function, and ours where a Tensor is among arguments that NumPy does not look at."""
+
+    @functools.wraps(theirs)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if has_tensor(args) or has_tensor(list(kwargs.values())):
+            return TABLE[theirs](*args, **kwargs)
+        return theirs(*args, **kwargs)
+
+    return call
 
 
 def has_tensor(value: Any) -> bool:
