@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._coverage import C, M, R, V, W, X, Y, sample
+from ._coverage import C, M, R, Sample, V, W, X, Y, sample
 
 one = lambda f, a: f(a)
 two = lambda f, a, b: f(a, b)
@@ -10,7 +10,7 @@ A = R.normal(size=(4, 3))
 SPD = M @ M.T + np.eye(3)
 T = R.normal(size=(2, 3, 6))
 
-SAMPLES = [
+SAMPLES: list[Sample] = [
     sample("dot", two, X, M), sample("inner vdot", two, V, W), sample("outer kron tensordot", two, X, Y[:, :1] * Y),
     sample("cross", two, X, Y),
     sample("einsum", lambda f, a, b: f("ij,kj->ik", a, b), X, M),

@@ -3,7 +3,7 @@
 import numpy as real
 
 from .. import numpy as np
-from ._coverage import C, D, M, S, V, W, X, Y, sample
+from ._coverage import C, D, M, S, Sample, V, W, X, Y, sample
 
 one = lambda f, a: f(a)
 MASK = real.array([[True, False, True], [False, True, True]])
@@ -17,7 +17,7 @@ def written(f, a, *more):
     return out
 
 
-SAMPLES = [
+SAMPLES: list[Sample] = [
     # ------------------------------------------------------------------ making
     sample("array asarray asanyarray ascontiguousarray asfortranarray asarray_chkfinite require", one, X),
     sample("array", lambda f, object: f([[object[0], 1.0], [2.0, object[1] * 3]]), V, note="nested lists, too"),

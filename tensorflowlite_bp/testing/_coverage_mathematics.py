@@ -3,13 +3,13 @@
 import numpy as real
 
 from .. import numpy as np
-from ._coverage import D, P, S, V, W, X, Y, sample
+from ._coverage import D, P, S, Sample, V, W, X, Y, sample
 
 one = lambda f, a: f(a)
 TIMES = real.array([0.0, 1.0, 1.7, 3.0])
 AT = real.array([-0.4, 0.3, 1.2, 2.9, 3.5])
 
-SAMPLES = [
+SAMPLES: list[Sample] = [
     # ------------------------------------------------------------------ reductions
     sample("sum prod mean var std nansum nanprod nanmean nanvar nanstd", lambda f, a: f(a, 1), P),
     sample("max min amax amin nanmax nanmin ptp", lambda f, a: f(a, axis=1), D, note="ties share"),

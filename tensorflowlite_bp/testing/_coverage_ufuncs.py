@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from ._coverage import C, D, M, P, V, W, X, Y, sample
+from ._coverage import C, D, M, P, Sample, V, W, X, Y, sample
 
 one = lambda f, x: f(x)
 two = lambda f, x1, x2: f(x1, x2)
 away = np.sign(Y) * (abs(Y) + 0.5)
 
-SAMPLES = [
+SAMPLES: list[Sample] = [
     sample("negative positive exp exp2 expm1 sin cos tan sinh cosh tanh arctan atan arcsinh asinh", one, X),
     sample("square deg2rad rad2deg degrees radians", one, X),
     sample("conjugate conj", one, C),
@@ -26,7 +26,11 @@ SAMPLES = [
     sample("power pow float_power", two, P, Y, note="at x1 = 0 the derivative in x2 is 0"),
     sample("remainder mod fmod", two, 3 * X, away, note="at jumps that of the branch taken"),
     sample(
-        "divmod", lambda f, x1, x2: f(x1, x2)[1], 3 * X, away, note="the remainder; the quotient is a constant"
+        "divmod",
+        lambda f, x1, x2: f(x1, x2)[1],
+        3 * X,
+        away,
+        note="the remainder; the quotient is a constant",
     ),
     sample("maximum minimum", two, X, Y, note="equal arguments share the gradient"),
     sample("fmax fmin", two, X, Y, note="equal arguments share the gradient; NaN gets none"),
