@@ -40,8 +40,8 @@ stdtr = many(
     "stdtr",
     lambda F, g, out, df, t: g * _in_df(F, df, t),
     lambda F, g, out, df, t: g * _density(F, df, t),
-    doc="The distribution function of Student's t at t, with df degrees of freedom. The derivative in df is of"
-    " order 1 / df^2, and has some 16 - 2 log10(df) digits.",
+    doc="The distribution function of Student's t at t, with df degrees of freedom. The derivative in df, of"
+    " order 1 / df^2, has some 16 - 2 log10(df) digits.",
 )
 stdtrit = many(
     "stdtrit",
