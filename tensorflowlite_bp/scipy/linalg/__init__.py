@@ -3,8 +3,8 @@ complex.
 
 >>> import numpy as np, tensorflowlite_bp as bp
 >>> bp.grad(lambda a: bp.scipy.linalg.expm(a).sum())(np.zeros((2, 2)))
-array([[2., 2.],
-       [2., 2.]])
+array([[1., 1.],
+       [1., 1.]])
 
 What a matrix does not determine (schur, hessenberg, null_space, orth, ldl) refuses recording Tensors by name.
 """
