@@ -7,7 +7,7 @@ TFLBP_BUILD=require (or TFLBP_KERNELS=native) makes that an error.
 `kernels/cuda/*.cu` is built where an nvcc of CUDA 12.8 or newer is found (CUDA_HOME, CUDA_PATH, PATH,
 /usr/local/cuda, or NVIDIA's wheels), for the GPUs in TFLBP_CUDA_ARCHES (default 80;90;100;120; newer ones run
 the PTX). Without it the kernels, which are installed as source, are compiled by NVRTC when first used.
-TFLBP_CUDA=0 leaves it out, 1 requires it. No driver is needed to build.
+TFLBP_CUDA=0 leaves it out, 1 requires it, "only" builds nothing else. No driver is needed to build.
 """
 
 import os
@@ -141,6 +141,7 @@ class Build(build_ext):
         codes = ",".join([*(f"sm_{a}" for a in arches), f"compute_{base}"])
         flags = ["-std=c++17", "-O3", "--compress-mode=size", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
         flags += ["-gencode", f"arch=compute_{base},code=[{codes}]", "-I", str(KERNELS)]
+        flags += ["-Xptxas", "-v"]  # registers and spills, which the tests read
         folder = Path(self.build_temp) / "cuda"
         folder.mkdir(parents=True, exist_ok=True)
         newest = newest_header("cuda/*.h", "cuda/*.cuh")
@@ -163,6 +164,7 @@ class Build(build_ext):
                 )
                 if done.returncode:
                     raise RuntimeError(f"{source.name}: {done.stderr[-2000:]}")
+                made.with_suffix(".log").write_text(done.stderr)
             return str(made)
 
         def bind(_):
@@ -188,7 +190,7 @@ class Build(build_ext):
             told.write_text(repr([NVCC, flags]))
             self._link(ext, objects, [*cuda_libraries(), "-Wl,--exclude-libs,ALL", "-pthread"])
         except Exception as error:
-            if os.environ.get("TFLBP_BUILD") == "require" or os.environ.get("TFLBP_CUDA") == "1":
+            if os.environ.get("TFLBP_BUILD") == "require" or os.environ.get("TFLBP_CUDA") in ("1", "only"):
                 raise
             cuda_skipped(" ".join(str(error).split())[:200])
 
@@ -252,8 +254,8 @@ def find_nvcc():
         if release and tuple(map(int, release.groups())) >= CUDA_OLDEST:
             return str(nvcc.resolve())
         cause = f"{nvcc} is older than CUDA {CUDA_OLDEST[0]}.{CUDA_OLDEST[1]}"
-    if wanted == "1":
-        raise SystemExit(f"TFLBP_CUDA=1: {cause}")
+    if wanted in ("1", "only"):
+        raise SystemExit(f"TFLBP_CUDA={wanted}: {cause}")
     if "build_ext" in sys.argv or "bdist_wheel" in sys.argv or "build" in sys.argv:
         cuda_skipped(cause)
     return None
@@ -294,21 +296,19 @@ def kernel(pattern):
     return sorted(path.relative_to(ROOT).as_posix() for path in KERNELS.rglob(pattern))
 
 
-setup(
-    # Build.build_extension finds the files itself; they are listed for the source distribution.
-    ext_modules=[
+# Build.build_extension finds the files itself; they are listed for the source distribution.
+EXTENSIONS = []
+if os.environ.get("TFLBP_CUDA") != "only":
+    sources = kernel("bindings/*.cpp")
+    EXTENSIONS.append(
         Extension(
-            "tensorflowlite_bp._native", kernel("bindings/*.cpp"), depends=kernel("*.cpp") + kernel("*.h")
-        ),
-        *(
-            [
-                Extension(
-                    "tensorflowlite_bp._native_cuda", [f"kernels/{CUDA_BINDINGS}"], depends=kernel("*.cu*")
-                )
-            ]
-            if NVCC
-            else []
-        ),
-    ],
+            "tensorflowlite_bp._native", sources, depends=kernel("*.cpp") + kernel("*.h") + kernel("*.cu*")
+        )
+    )
+if NVCC:
+    EXTENSIONS.append(Extension("tensorflowlite_bp._native_cuda", [f"kernels/{CUDA_BINDINGS}"]))
+
+setup(
+    ext_modules=EXTENSIONS,
     cmdclass={"build_ext": Build, "build_py": WithKernels},
 )

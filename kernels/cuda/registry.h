@@ -65,4 +65,10 @@ int launch(const Kernel& kernel, dim3 grid, dim3 block, size_t shared, void* str
 #define TFLBP_UNIQUE(a, b) TFLBP_JOINED(a, b)
 #define TFLBP_KERNEL(...) \
     static const ::tflbp_cuda::Registered TFLBP_UNIQUE(kernel_, __COUNTER__)(#__VA_ARGS__, &__VA_ARGS__);
+// Left to NVRTC where nvcc builds the module: what is seldom asked for would double the build.
+#if defined(TFLBP_EMULATOR)
+#define TFLBP_SELDOM(...) TFLBP_KERNEL(__VA_ARGS__)
+#else
+#define TFLBP_SELDOM(...)
+#endif
 #define TFLBP_EACH_FLOAT(use) use(float) use(double) use(float16) use(bfloat16)

@@ -140,7 +140,10 @@ __device__ __forceinline__ void each_pack(const T* p, int64_t n, int t, int thre
     for (int64_t i = t; i < head; i += threads) body(i, Pack<T, 1>{{p[i]}});
     const W* middle = reinterpret_cast<const W*>(p + head);
     UNROLL(2)
-    for (int64_t k = t; k < wide; k += threads) body(head + k * W::count, middle[k]);
+    for (int64_t k = t; k < wide; k += threads) {
+        const W pack = middle[k];  // a copy: through a reference, elements are read one by one
+        body(head + k * W::count, pack);
+    }
     UNROLL(1)
     for (int64_t i = tail + t; i < n; i += threads) body(i, Pack<T, 1>{{p[i]}});
 }
@@ -183,7 +186,7 @@ __device__ __forceinline__ void map(T* out, int64_t n, int t, int threads, Body 
     UNROLL(1)
     for (int64_t k = t; k < wide; k += threads) {
         W y;
-        [&](const auto&... x) {
+        [&](auto... x) {  // by value: through references, elements are read one by one
             UNROLL_ALL
             for (int j = 0; j < W::count; j++) y.at[j] = body(head + k * W::count + j, x.at[j]...);
         }(reinterpret_cast<const typename Wide<In>::type*>(in + head)[k]...);

@@ -1,0 +1,93 @@
+"""Convolution and its gradients, with the arguments of `backend/conv.py`, which is their reference."""
+
+import math
+from typing import Any
+
+from ..._typing import Array, Shape
+from ..windows import Ints, Pairs, positions
+from .geometry import accumulator, ceil_div, type_name
+from .host import Host
+
+FORWARD, INPUT, WEIGHT = range(3)
+TILE, DEPTH = 64, 256
+
+
+def _launch(
+    host: Host,
+    mode: int,
+    source: Array,
+    other: Array,
+    out: Array,
+    x_shape: Shape,
+    w_shape: Shape,
+    space: Shape,
+    strides: Ints,
+    pads: Pairs,
+    dilation: Ints,
+    groups: int,
+) -> Array:
+    missing = 3 - len(space)
+
+    def three(values: Any, fill: int = 1) -> tuple[int, ...]:
+        return (fill,) * missing + tuple(values)
+
+    channels, filters = x_shape[-1], w_shape[-1]
+    window, outs, ins = math.prod(w_shape[:-2]), x_shape[0] * math.prod(space), math.prod(x_shape[:-1])
+    inner, per = channels // groups, filters // groups
+    m, n, k = [
+        (outs, per, window * inner),
+        (ins, inner, window * per),
+        (window * inner, per, outs),
+    ][mode]
+    tiles = ceil_div(m, TILE), ceil_div(n, TILE)
+    splits = max(1, min(2 * host.processors // (tiles[0] * tiles[1] * groups), k // DEPTH, 64))
+    t = type_name(out)
+    part = host.empty((splits, out.size), accumulator(host.xp, out.dtype)) if splits > 1 else None
+    sizes = (
+        x_shape[0],
+        channels,
+        filters,
+        groups,
+        *three(x_shape[1:-1]),
+        *three(space),
+        *three(w_shape[:-2]),
+    )
+    steps = (*three(strides), *three((low for low, _ in pads), 0), *three(dilation), splits)
+    args = (source, other, out, part, *sizes, *steps)
+    host.launch(f"convolution<{t}, {mode}>", (*tiles, groups * splits), 256, args)
+    if part is not None:
+        host.launch(f"sum_splits<{t}>", ceil_div(out.size, 256), 256, (part, out, splits, out.size))
+    return out
+
+
+def forward(host: Host, x: Array, w: Array, strides: Ints, pads: Pairs, dilation: Ints, groups: int) -> Array:
+    """out[o, f] = sum over k, c of x[o * stride + k * dilation - low, c] w[k, c, f]."""
+    x, w = host.dense(x), host.dense(w)
+    space = tuple(map(positions, x.shape[1:-1], w.shape[:-2], strides, pads, dilation))
+    shape = (x.shape[0], *space, w.shape[-1])
+    if 0 in shape or not x.size or not w.size:
+        return host.xp.zeros(shape, x.dtype)
+    out = host.empty(shape, x.dtype)
+    return _launch(host, FORWARD, x, w, out, x.shape, w.shape, space, strides, pads, dilation, groups)
+
+
+def input_grad(
+    host: Host, g: Array, w: Array, x_shape: Shape, strides: Ints, pads: Pairs, dilation: Ints, groups: int
+) -> Array:
+    """The transpose of `forward` in x."""
+    g, w = host.dense(g), host.dense(w)
+    if not g.size or not w.size or 0 in x_shape:
+        return host.xp.zeros(x_shape, g.dtype)
+    out = host.empty(x_shape, g.dtype)
+    return _launch(host, INPUT, g, w, out, x_shape, w.shape, g.shape[1:-1], strides, pads, dilation, groups)
+
+
+def weight_grad(
+    host: Host, g: Array, x: Array, w_shape: Shape, strides: Ints, pads: Pairs, dilation: Ints, groups: int
+) -> Array:
+    """The transpose of `forward` in w."""
+    g, x = host.dense(g), host.dense(x)
+    if not g.size or not x.size or 0 in w_shape:
+        return host.xp.zeros(w_shape, g.dtype)
+    out = host.empty(w_shape, g.dtype)
+    return _launch(host, WEIGHT, x, g, out, x.shape, w_shape, g.shape[1:-1], strides, pads, dilation, groups)
