@@ -153,6 +153,11 @@ DIFFERENCES = {
         for m in ("inverted_cdf", "averaged_inverted_cdf", "closest_observation", "interpolated_inverted_cdf")
     },
     "np.quantile(a, 0.4, 0, method='inverted_cdf', weights=b)": [D, POSITIVE],
+    "np.histogram(a, 3, (b[0], b[1]), True)[1] + np.histogram_bin_edges(a, [b[0], b[2], b[1], 9.0])": [
+        D,
+        np.array([-2.0, 3.0, 1.0]),
+    ],
+    "np.histogram(a, 3, (b[0], b[1]), weights=a, density=True)[0]": [D, np.array([-2.0, 3.0])],
     "np.unique(a)": [D],
     "np.unique(a, axis=1)": [D],
     "np.union1d(a, b)": [D, POSITIVE],

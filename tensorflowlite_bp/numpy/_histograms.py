@@ -17,20 +17,21 @@ from ..errors import ShapeError, message
 from ..ops import elementwise as e
 from ..ops import reductions as r
 from ..ops.indexing import scatter_add
-from ..ops.shape import concatenate, ravel, reshape
+from ..ops.shape import concatenate, nested, ravel, reshape
 from ._plain import differentiable, raw, records
 
 
 # ------------------------------------------------------------------ edges
 def _edges(x: Any, bins: Any, span: Any, edges: Any) -> Tensor:
-    """The edges NumPy found, recorded: those given, or evenly from the least to the largest element."""
+    """The edges NumPy found, recorded: those given, or evenly spaced in the range given or the data's."""
     if np.ndim(raw(bins)) and not isinstance(bins, str):
-        return lift(bins) if records(bins) else wrap(edges)
+        return nested(bins) if records(bins) else wrap(edges)
     x = lift(x)
-    if span is not None or not x.size or not records(x):
+    if not (records(x) if span is None else records(span)) or not x.size:
         return wrap(edges)
     n = edges.size - 1
-    low, high = e.astype(r.min(x), edges.dtype), e.astype(r.max(x), edges.dtype)
+    ends = (r.min(x), r.max(x)) if span is None else map(lift, span)
+    low, high = [e.astype(end, edges.dtype) for end in ends]
     if bool(raw(low) == raw(high)):
         low, high = low - 0.5, high + 0.5
     steps = backend.of(x.data).arange(n, dtype=edges.dtype)

@@ -15,7 +15,8 @@ from ._table import has_tensor
 _NAMES = (
     "sum prod max amax min amin ptp mean var std average median quantile percentile all any argmax argmin "
     "nansum nanprod nanmax nanmin nanmean nanvar nanstd nanmedian nanquantile nanpercentile cumsum cumprod "
-    "nancumsum nancumprod cumulative_sum cumulative_prod sort argsort partition unique diff cov corrcoef"
+    "nancumsum nancumprod cumulative_sum cumulative_prod sort argsort partition unique diff cov corrcoef "
+    "histogram histogram_bin_edges"
 ).split()
 
 

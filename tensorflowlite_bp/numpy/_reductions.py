@@ -66,6 +66,11 @@ def counted(x: Tensor, axes: tuple[int, ...], mask: Any) -> Any:
     return math.prod(x.shape[k] for k in axes) if mask is None else mask.sum(axes, keepdims=True)
 
 
+def some(condition: Any) -> bool:
+    """Whether a condition holds anywhere: a bool, or an array."""
+    return condition if type(condition) is bool else bool(condition.any())
+
+
 def divided(total: Tensor, count: Any) -> Tensor:
     """total / count in the total's dtype; a count of 0 gives NaN or infinity, and NumPy's warning."""
     return total / wrap(backend.of(total.data).asarray(count, dtype=total.data.real.dtype))
@@ -160,7 +165,7 @@ def mean(
     mask = mask_for(where, x)
     axes = reduced_axes(axis, x.ndim, scalar=mask is not None)
     n = counted(x, axes, mask)
-    if not np.all(n):
+    if some(n == 0):
         no_elements("Mean of empty slice.")
     if mask is None:
         return r.mean(x, axes, keepdims=kept(keepdims))
@@ -193,7 +198,7 @@ def _spread_by(
     mask = mask_for(where, x)
     axes = reduced_axes(axis, x.ndim, scalar=mask is not None)
     n = counted(x, axes, mask)
-    if np.any(n <= ddof):
+    if some(n <= ddof):
         no_elements("Degrees of freedom <= 0 for slice")
     elif mask is None and mean is NOT_GIVEN:
         return converted(measure(x, axes, correction=ddof, keepdims=kept(keepdims)), dtype)
@@ -205,7 +210,7 @@ def _spread_by(
 
 def root(square: Tensor, n: Any, mean: Any) -> Tensor:
     """The deviations of variances. One element alone deviates by 0, whatever it is: its derivative is 0."""
-    if mean is not NOT_GIVEN or np.all(n > 1):
+    if mean is not NOT_GIVEN or not some(n <= 1):
         return e.sqrt(square)
     return e.where(n > 1, e.sqrt(e.where(n > 1, square, 1)), square)
 
