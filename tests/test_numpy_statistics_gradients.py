@@ -252,3 +252,34 @@ def test_out():
         np.sum(x, 0, out=plain)
     with pytest.raises(ValueError, match="shape"):
         np.sum(x, out=bp.asarray(np.empty(3)))
+
+
+SKIPPED = (
+    "np.histogram(a, b",
+    "np.histogram(a, 3, (b",
+    "np.setdiff1d",
+    "np.setxor1d",
+)  # no samples, no one size
+MAPPED = {
+    **{c: [D] for c in GRADIENTS[::2]},
+    **{c: [DN] for c in NAN_GRADIENTS[::2]},
+    **{c: arrays for c, arrays in {**SEVERAL, **DIFFERENCES}.items() if not c.startswith(SKIPPED)},
+}
+
+
+@pytest.mark.parametrize(("call", "arrays"), MAPPED.items(), ids=MAPPED)
+@pytest.mark.filterwarnings("ignore:All-NaN")
+def test_vmap(call, arrays):
+    f = eval(f"lambda a, b=None, c=None: {call}\n")
+    argnums = tuple(range(len(arrays)))
+    pull = bp.grad(lambda *xs: (abs(f(*xs)) ** 2).sum(), argnums=argnums)
+    samples = [np.stack([x, x[..., ::-1] if x.ndim else x * 1.3]) for x in arrays]
+    each = [[s[k] for s in samples] for k in range(2)]
+    np.testing.assert_allclose(bp.vmap(f)(*samples), [f(*xs) for xs in each], rtol=1e-10, atol=1e-12)
+    for got, *want in zip(bp.vmap(pull)(*samples), *[pull(*xs) for xs in each], strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-11)
+
+
+def test_vmap_of_sets_says_why_not():
+    with pytest.raises(TypeError, match="vmap"):
+        bp.vmap(lambda a: np.setdiff1d(a, [1.0]))(D)

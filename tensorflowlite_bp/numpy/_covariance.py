@@ -8,12 +8,13 @@ import numpy as np
 from .. import backend
 from ..autograd.record import lift
 from ..autograd.tensor import Tensor, wrap
+from ..backend.batched import ever
 from ..errors import message
 from ..ops import elementwise as e
 from ..ops.indexing import diagonal
 from ..ops.linalg import matmul
 from ..ops.shape import concatenate, reshape, squeeze, transpose
-from ._plain import differentiable, raw
+from ._plain import differentiable, raw, some
 from ._reductions import average, converted
 
 
@@ -31,9 +32,9 @@ def _weights(name: str, weights: Any, samples: int) -> Tensor:
     w = converted(weights, np.float64)
     if w.ndim != 1 or w.shape[0] != samples:
         raise RuntimeError(message("cov", f"{name} must be 1-d, one a sample.", received=str(w.shape)))
-    if name == "fweights" and bool((raw(w) != raw(w).round()).any()):
+    if name == "fweights" and some(raw(w) != raw(w).round()):
         raise TypeError(message("cov", "fweights must be integers."))
-    if bool((raw(w) < 0).any()):
+    if some(raw(w) < 0):
         raise ValueError(message("cov", f"{name} cannot be negative."))
     return w
 
@@ -62,7 +63,7 @@ def cov(
     freedom: Any = x.shape[1] - ddof
     if w is not None:
         freedom = total if ddof == 0 else total - ddof * (1 if a is None else (w * a).sum() / total)
-    if bool(raw(e.real(freedom) if w is not None else freedom) <= 0):
+    if ever(raw(e.real(freedom) if w is not None else freedom) <= 0):
         warnings.warn("Degrees of freedom <= 0 for slice", RuntimeWarning, stacklevel=4)
         freedom = np.float64(0)
     x = x - centre[:, None]

@@ -32,8 +32,8 @@ def _edges(x: Any, bins: Any, span: Any, edges: Any) -> Tensor:
     n = edges.size - 1
     ends = (r.min(x), r.max(x)) if span is None else map(lift, span)
     low, high = [e.astype(end, edges.dtype) for end in ends]
-    if bool(raw(low) == raw(high)):
-        low, high = low - 0.5, high + 0.5
+    wider = e.where(raw(low) == raw(high), 0.5, 0.0)
+    low, high = low - e.astype(wider, edges.dtype), high + e.astype(wider, edges.dtype)
     steps = backend.of(x.data).arange(n, dtype=edges.dtype)
     return concatenate([steps * ((high - low) / n) + low, reshape(high, (1,))])
 
@@ -47,9 +47,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
 def _bin(values: Any, edges: Any) -> Any:
     """The bin of every value; the last edge belongs to the last bin. Outside: -1, or the number of bins."""
     n = edges.size - 1
-    place = np.searchsorted(edges, values, "right") - 1
-    place[values == edges[-1]] = n - 1
-    return place
+    return np.where(values == edges[-1], n - 1, np.searchsorted(edges, values, "right") - 1)
 
 
 def _sums(places: list[Any], sizes: tuple[int, ...], weights: Any, samples: int) -> Tensor:
@@ -58,10 +56,10 @@ def _sums(places: list[Any], sizes: tuple[int, ...], weights: Any, samples: int)
     if w.shape != (samples,):
         raise ShapeError(message("histogram", "one weight a sample was expected.", received=str(w.shape)))
     inside = functools.reduce(operator.and_, [(p >= 0) & (p < n) for p, n in zip(places, sizes, strict=True)])
-    flat = np.ravel_multi_index(tuple([p[inside] for p in places]), sizes)
+    flat = np.ravel_multi_index(tuple([np.where(inside, p, 0) for p in places]), sizes)
     wide = np.result_type(w.dtype, np.float64)
-    w = w if w.dtype == wide else e.astype(w, wide)
-    return reshape(scatter_add(w[inside], flat, (math.prod(sizes),)), sizes)
+    w = e.where(inside, w if w.dtype == wide else e.astype(w, wide), 0)
+    return reshape(scatter_add(w, flat, (math.prod(sizes),)), sizes)
 
 
 def _density(sums: Tensor, edges: list[Tensor]) -> Tensor:

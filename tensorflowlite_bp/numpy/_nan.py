@@ -10,7 +10,7 @@ from ..autograd.tensor import Tensor
 from ..ops import elementwise as e
 from ..ops import reductions as r
 from . import _reductions as plain
-from ._plain import NOT_GIVEN, differentiable, mask_for, plainly, raw, reduced_axes
+from ._plain import NOT_GIVEN, differentiable, mask_for, plainly, raw, reduced_axes, some
 
 
 def numbers(x: Tensor, where: Any = NOT_GIVEN) -> Any:
@@ -67,10 +67,10 @@ def _extreme(function: Any, a: Any, axis: Any, keepdims: Any, initial: Any, wher
     valid = numbers(x, where)
     result = reduce(e.where(valid, x, worst), axis, None, keepdims, initial)
     axes = reduced_axes(axis, x.ndim, scalar=True)
-    some = backend.of(x.data).any(valid, axis=axes, keepdims=plain.kept(keepdims))
-    if plain.start(x, initial) is None and not some.all():
+    found = backend.of(x.data).any(valid, axis=axes, keepdims=plain.kept(keepdims))
+    if plain.start(x, initial) is None and some(~found):
         plain.no_elements("All-NaN slice encountered")
-        result = e.where(some, result, np.nan)
+        result = e.where(found, result, np.nan)
     return result
 
 
@@ -109,7 +109,7 @@ def _spread_by(
     mask = numbers(x, where)
     n = plain.counted(x, axes, mask)
     result = plain.divided(plain.squares(x, axes, mask, n, mean), n - ddof)
-    if (n <= ddof).any():
+    if some(n <= ddof):
         plain.no_elements("Degrees of freedom <= 0 for slice.")
         result = e.where(n > ddof, result, np.nan)
     result = plain.root(result, n, mean) if root else result

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from .. import backend
+from ..autograd.batching import active as levels
 from ..autograd.modes import recording
 from ..autograd.op import is_float
 from ..autograd.record import lift
 from ..autograd.tensor import Tensor, wrap
+from ..backend.batched import Batched, ever
 from ..errors import ShapeError, message
 from ..ops import inplace
 from ._questions import raw
@@ -30,6 +32,18 @@ def records(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return any(records(v) for v in value)
     return isinstance(value, Tensor) and value.node is not None
+
+
+def mapped(value: Any) -> bool:
+    """Whether floats that differ between the samples of a vmap are among nested arguments."""
+    if isinstance(value, (list, tuple)):
+        return any(mapped(v) for v in value)
+    return isinstance(value, Tensor) and isinstance(value.data, Batched) and is_float(value.dtype)
+
+
+def some(condition: Any) -> bool:
+    """Whether a condition holds anywhere: a bool, or an array (of any sample)."""
+    return condition if type(condition) is bool else ever(condition.any())
 
 
 def wrapped(value: Any) -> Any:
@@ -75,8 +89,10 @@ def _entry(names: tuple[str, ...], function: Callable[..., Any] | None) -> Calla
         dtype = args[at_dtype] if len(args) > at_dtype else kwargs.get("dtype")
         if (
             function is not None
-            and recording()
-            and (records(args) or records(tuple(kwargs.values())))
+            and (
+                (recording() and records((args, *kwargs.values())))
+                or (levels() and mapped((args, *kwargs.values())))
+            )
             and (dtype is None or is_float(np.dtype(dtype)))
         ):
             result = function(*args, **kwargs)

@@ -17,14 +17,14 @@ import numpy as np
 
 from .. import backend
 from ..autograd.record import lift
-from ..autograd.tensor import Tensor
+from ..autograd.tensor import Tensor, wrap
 from ..errors import message
 from ..ops import elementwise as e
 from ..ops import reductions as r
 from ..ops.indexing import take_along
 from ..ops.shape import broadcast_to, moveaxis, reshape, transpose
 from ._nan import nanmean, numbers
-from ._plain import NOT_GIVEN, differentiable, raw, reduced_axes
+from ._plain import NOT_GIVEN, differentiable, raw, reduced_axes, some
 from ._reductions import kept, mean, no_elements, weights_for
 
 
@@ -41,7 +41,7 @@ class Sample:
         valid = numbers(self.x)
         self.count = valid.sum(-1) if leave_nan else self.length  # how many there are to choose from
         self.bad = valid.sum(-1) == 0 if leave_nan else ~valid.all(-1)
-        if leave_nan and self.bad.any():
+        if leave_nan and some(self.bad):
             no_elements("All-NaN slice encountered")
 
     def rows(self, x: Tensor) -> Tensor:
@@ -53,10 +53,15 @@ class Sample:
         """What sorts the rows, stably; NaN comes last."""
         return self.lib.argsort_stable(self.x.data, axis=-1)
 
+    def _shared(self, places: Any) -> bool:
+        """Whether all rows are asked for the same places, so that a selection will do."""
+        host = type(places) is np.ndarray is type(self.x.data)
+        return host and places.size == len(places) and "order" not in vars(self)
+
     def at(self, places: Any) -> Tensor:
         """Elements at places of the sorted rows, (k, *shape); a bad row's last, which is NaN."""
         order = None
-        if type(places) is np.ndarray and places.size == len(places) and "order" not in vars(self):
+        if self._shared(places):
             asked = {*places.reshape(-1).tolist(), *([self.length - 1] if self.bad.any() else [])}
             order = np.argpartition(self.x.data, sorted(asked), axis=-1)  # places that all rows share
         places = self.lib.where(self.bad, self.length - 1, places)
@@ -159,7 +164,7 @@ def _check(q: Tensor, method: str, weights: Any) -> None:
     values = raw(q)
     if q.ndim > 2:
         raise ValueError(message("quantile", "q must be a number or 1-d.", received=f"shape {q.shape}"))
-    if not bool(((values >= 0) & (values <= 1)).all()):
+    if some(~((values >= 0) & (values <= 1))):
         raise ValueError(message("quantile", "q must be in [0, 1], a percentile in [0, 100]."))
     if method not in _DISCRETE and method not in _POSITIONS:
         names = ", ".join([*_DISCRETE, *_POSITIONS])
@@ -168,7 +173,7 @@ def _check(q: Tensor, method: str, weights: Any) -> None:
         return
     if method != "inverted_cdf":
         raise ValueError(message("quantile", 'weights need method="inverted_cdf".', received=repr(method)))
-    if bool((raw(lift(weights)) < 0).any()):
+    if some(raw(lift(weights)) < 0):
         raise ValueError(message("quantile", "weights must not be negative."))
 
 
@@ -206,7 +211,7 @@ def _by_weight(sample: Sample, w: Any, q: Any) -> Any:
     w = lib.where(lib.arange(sample.length) < lib.asarray(sample.count)[..., None], w, 0)
     share = lib.cumsum(w, axis=-1, dtype=np.float64)
     share = share / share[..., -1:]
-    if bool((lib.isnan(share[..., -1]) & ~sample.bad).any()):
+    if some(lib.isnan(share[..., -1]) & ~sample.bad):
         raise ValueError(message("quantile", "weights must be finite, and not all 0."))
     share = share.astype(q.dtype if q.dtype.kind == "f" else share.dtype)
     share = lib.where(share == 0, -1, share)  # q = 0 takes the first element that has a weight
@@ -232,12 +237,12 @@ _POSITIONS = {
 
 
 def _between(sample: Sample, n: Any, q: Tensor, method: str, weak: bool) -> Tensor:
-    lib = sample.lib
-    place = _POSITIONS[method](n, q)
+    place = _POSITIONS[method](wrap(n), q)
     at = raw(place)
+    lib = backend.of(at)
     low = lib.clip(lib.floor(at), 0, n - 1)
     high = lib.clip(lib.floor(at) + 1, 0, n - 1)
-    share = place - low
+    share = place - wrap(low)
     if method == "midpoint":
         share = lift(lib.where(at == lib.floor(at), 0.0, 0.5).astype(at.dtype))
     elif method == "averaged_inverted_cdf":

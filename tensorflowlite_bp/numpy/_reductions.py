@@ -17,7 +17,7 @@ from ..errors import ShapeError, message
 from ..ops import elementwise as e
 from ..ops import reductions as r
 from ..ops.shape import broadcast_to, nested, reshape, transpose
-from ._plain import NOT_GIVEN, constants, differentiable, mask_for, plainly, raw, reduced_axes
+from ._plain import NOT_GIVEN, constants, differentiable, mask_for, plainly, raw, reduced_axes, some
 
 constants("all any count_nonzero argmax argmin nanargmax nanargmin")
 
@@ -64,11 +64,6 @@ def no_elements(what: str) -> None:
 def counted(x: Tensor, axes: tuple[int, ...], mask: Any) -> Any:
     """How many elements a reduction takes: an int, or with a mask an array that keeps the reduced axes."""
     return math.prod(x.shape[k] for k in axes) if mask is None else mask.sum(axes, keepdims=True)
-
-
-def some(condition: Any) -> bool:
-    """Whether a condition holds anywhere: a bool, or an array."""
-    return condition if type(condition) is bool else bool(condition.any())
 
 
 def divided(total: Tensor, count: Any) -> Tensor:
@@ -268,7 +263,7 @@ def average(
     dtype = np.result_type(x.dtype, w.dtype, *(["f8"] if x.dtype.kind in "biu" else []))
     x, w = converted(x, dtype), converted(w, dtype)
     scale = r.sum(w, axes, keepdims=kept(keepdims))
-    if bool((raw(scale) == 0).any()):
+    if some(raw(scale) == 0):
         raise ZeroDivisionError(message("average", "the weights sum to 0, nothing can be divided by them."))
     result = r.sum(x * w, axes, keepdims=kept(keepdims)) / scale
     if not returned:
