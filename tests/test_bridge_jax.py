@@ -228,6 +228,25 @@ def test_from_jax_to_third_order():
     close(bp.hessian(from_jax(theirs))(x), jax.hessian(theirs)(x))
 
 
+def test_from_jax_under_vmap():
+    """One sample after the other, mixed with ops that take all at once; derivatives inside and outside."""
+    f = from_jax(lambda x, y: {"a": jnp.sin(x) * y, "name": "n"})
+    g = lambda x, y: {"a": bp.sin(x) * y}
+    loss = lambda f: lambda x, y: bp.sum(bp.exp(f(bp.tanh(x), y)["a"]))
+    for transform in (
+        lambda f: bp.vmap(loss(f)),
+        lambda f: bp.vmap(bp.grad(loss(f), argnums=(0, 1))),
+        lambda f: bp.grad(lambda x, y: bp.sum(bp.vmap(loss(f))(x, y) ** 2), argnums=(0, 1)),
+        lambda f: bp.vmap(bp.hessian(loss(f))),
+        lambda f: bp.jacobian(bp.grad(lambda x, y: bp.sum(bp.vmap(loss(f))(x, y) ** 2))),
+        lambda f: lambda x, y: bp.vmap(bp.vmap(loss(f), in_axes=(0, None)), in_axes=(None, 0))(x, y),
+        lambda f: lambda x, y: bp.jvp(lambda x: bp.vmap(loss(f))(x, y), (x,), (x,))[1],
+    ):
+        found, want = transform(f)(X, 2 * X), transform(g)(X, 2 * X)
+        for a, b in zip(*[v if isinstance(v, tuple) else (v,) for v in (found, want)], strict=True):
+            close(a, b)
+
+
 def test_there_and_back():
     check_grads(from_jax(to_jax(lambda x: bp.sin(x) ** 3)), [Y], order=2)
     jax_check_grads(jax.jit(to_jax(from_jax(lambda x: jnp.sin(x) ** 3))), [Y], order=2)

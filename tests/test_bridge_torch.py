@@ -198,6 +198,25 @@ def test_from_torch_to_third_order():
     close(bp.hessian(h)(Y), torch.func.hessian(lambda x: (torch.sin(x) * x**2).sum())(torch.tensor(Y)))
 
 
+def test_from_torch_under_vmap():
+    """One sample after the other, mixed with ops that take all at once; derivatives inside and outside."""
+    f = from_torch(lambda x, y: {"a": torch.sin(x) * y, "name": "n"})
+    g = lambda x, y: {"a": bp.sin(x) * y}
+    loss = lambda f: lambda x, y: bp.sum(bp.exp(f(bp.tanh(x), y)["a"]))
+    for transform in (
+        lambda f: bp.vmap(loss(f)),
+        lambda f: bp.vmap(bp.grad(loss(f), argnums=(0, 1))),
+        lambda f: bp.grad(lambda x, y: bp.sum(bp.vmap(loss(f))(x, y) ** 2), argnums=(0, 1)),
+        lambda f: bp.vmap(bp.hessian(loss(f))),
+        lambda f: bp.jacobian(bp.grad(lambda x, y: bp.sum(bp.vmap(loss(f))(x, y) ** 2))),
+        lambda f: lambda x, y: bp.vmap(bp.vmap(loss(f), in_axes=(0, None)), in_axes=(None, 0))(x, y),
+        lambda f: lambda x, y: bp.jvp(lambda x: bp.vmap(loss(f))(x, y), (x,), (x,))[1],
+    ):
+        found, want = transform(f)(X, 2 * X), transform(g)(X, 2 * X)
+        for a, b in zip(*[v if isinstance(v, tuple) else (v,) for v in (found, want)], strict=True):
+            close(a, b)
+
+
 def test_there_and_back():
     """Our function, as torch's, as ours; and torch's as ours as torch's."""
     f = from_torch(to_torch(lambda x: bp.sum(bp.sin(x) ** 3)))

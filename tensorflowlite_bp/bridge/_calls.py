@@ -4,11 +4,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..autograd import tree
+from ..autograd.batching import around, cross
 from ..autograd.op import graph, is_float
 from ..autograd.record import lift
 from ..autograd.tensor import Tensor
 from ..autograd.transforms import jvp, vjp
+from ..autograd.vmap import vmap
+from ..backend.batched import Level, env_of, ordered
 from ..errors import GradientError, message
+from ..ops.shape import stack
 
 
 class Flat:
@@ -37,6 +41,28 @@ class Flat:
 
     def build(self, outs: Sequence[Any]) -> Any:
         return self.out_spec.unflatten(list(outs))
+
+
+def each_sample(f: Callable[[list[Any]], list[Any]], xs: list[Any]) -> list[Any]:
+    """f(xs), under `bp.vmap` for every sample by itself: what the loop of a foreign function is."""
+    levels = ordered(around(xs))
+    if not levels:
+        return f(xs)
+    level = levels[-1]
+    mapped = [isinstance(x, Tensor) and level in env_of(x.data) for x in xs]
+    xs = [cross("leave", x, level) if m else x for x, m in zip(xs, mapped, strict=True)]
+    rows = [
+        each_sample(f, [x[k] if m else x for x, m in zip(xs, mapped, strict=True)]) for k in range(level.size)
+    ]
+    return [_entered(column, level) for column in zip(*rows, strict=True)]
+
+
+def _entered(column: Sequence[Any], level: Level) -> Any:
+    like = next((x for x in column if isinstance(x, Tensor)), None)
+    if like is None:  # no array; the same for all
+        return column[0]
+    zero = graph.zeros_like(like.detach())
+    return cross("enter", stack([zero if x is None else x for x in column]), level)
 
 
 # ------------------------------------------------------------------ derivatives of flat functions of ours
@@ -78,6 +104,23 @@ def pushed(f: Function, places: Sequence[int], count: int) -> Function:
         return list(jvp(in_places(f, places, xs), tuple([xs[k] for k in places]), tuple(ts))[1])
 
     return forward
+
+
+def batched(f: Function, axes: Sequence[int | None], size: int) -> Function:
+    """f for a whole batch: the examples along `axes` of the arguments, along axis 0 of the results."""
+
+    def together(*values: Any) -> list[Any]:
+        try:
+            return list(vmap(f, tuple(axes))(*values))
+        except TypeError:  # f asks for values (`if`, float()), which only single examples have
+            at = [None if a is None else (slice(None),) * a for a in axes]
+            rows = [
+                f(*[v if a is None else v[(*a, k)] for v, a in zip(values, at, strict=True)])
+                for k in range(size)
+            ]
+            return [stack(column) for column in zip(*rows, strict=True)]
+
+    return together
 
 
 def check_closed(where: str, outs: Sequence[Any]) -> None:

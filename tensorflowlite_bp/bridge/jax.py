@@ -22,9 +22,10 @@ from ..autograd.op import is_float
 from ..autograd.tensor import Tensor, unshared, wrap
 from ..errors import DTypeError, GradientError, message
 from ..ops.elementwise import astype
-from ..ops.shape import stack
+from ..ops.reductions import sum as total
+from ..ops.shape import moveaxis
 from ..utils.optional import optional
-from ._calls import Flat, Function, check_closed, pulled, pushed, tensors
+from ._calls import Flat, Function, batched, check_closed, each_sample, pulled, pushed, tensors
 
 jax: Any = optional("jax", extra="jax")
 jnp: Any = optional("jax.numpy", extra="jax")
@@ -66,9 +67,9 @@ def to_jax(f: Callable, *, out: Any = None) -> Callable:
     """A function of ours as a function of JAX: JAX arrays in and out.
 
     Works under `jit`, `grad`, `jvp`, `vmap` and what is made of them, to any order: our tape takes the
-    derivatives, forward and reverse. f runs on the host, once per call (once per example under `vmap`), and
-    must be pure. Arguments and results may be trees; JAX and NumPy arrays and floats reach f as Tensors,
-    everything else as it is.
+    derivatives, forward and reverse. f runs on the host, once per call (under `vmap` by
+    `bp.vmap`, or once per example where f asks for values), and must be pure. Arguments and results may be
+    trees; JAX and NumPy arrays and floats reach f as Tensors, everything else as it is.
 
     out: what f gives, for `jit`, which has to know before f runs: a tree of `jax.ShapeDtypeStruct`, or a
     function that makes one of the arguments. If not given, f is run on ones when it is traced, to see.
@@ -180,29 +181,20 @@ def _transpose(cotangents: Sequence[Any], *xs: Any, call: _Call) -> list[Any]:
 
 
 def _batched(xs: Sequence[Any], axes: Sequence[Any], *, call: _Call) -> tuple[list[Any], list[int]]:
-    """vmap: f once per example, the results stacked: again a function of ours."""
+    """vmap: f for the whole batch is again a function of ours."""
     size = next(x.shape[a] for x, a in zip(xs, axes, strict=True) if a is not None)
     held, moving = axes[: call.held], axes[call.held :]
 
-    def each(f: Function, values: Sequence[Any], axes: Sequence[Any]) -> list[tuple[Any, ...]]:
-        at = [None if a is None else (slice(None),) * a for a in axes]
-        rows = [
-            f(*[v if a is None else v[(*a, k)] for v, a in zip(values, at, strict=True)]) for k in range(size)
-        ]
-        return list(zip(*rows, strict=True))
-
-    def together(*values: Any) -> list[Any]:
-        return [stack(column) for column in each(call.f, values, axes)]
-
     def transposed(*values: Any) -> list[Any]:
-        columns = each(call.transposed, values, (*held, *[0] * (len(values) - len(held))))  # type: ignore[arg-type]
+        back = batched(call.transposed, (*held, *[0] * (len(values) - len(held))), size)  # type: ignore[arg-type]
         return [
-            sum(column[1:], start=column[0]) if a is None else stack(column, a)
-            for column, a in zip(columns, moving, strict=True)
+            total(i, 0) if a is None else moveaxis(i, 0, a)
+            for i, a in zip(back(*values), moving, strict=True)
         ]
 
     outs = call.outs and [jax.ShapeDtypeStruct((size, *o.shape), o.dtype) for o in call.outs]
-    found = _CALL.bind(*xs, call=_Call(together, outs, call.held, call.transposed and transposed))
+    f = batched(call.f, axes, size)
+    found = _CALL.bind(*xs, call=_Call(f, outs, call.held, call.transposed and transposed))
     return found, [0] * len(found)
 
 
@@ -242,6 +234,10 @@ def from_jax(fn: Callable) -> Callable:
 
 
 def _apply(fn: Function, xs: list[Tensor]) -> list[Any]:
+    return each_sample(lambda xs: _called(fn, xs), xs)
+
+
+def _called(fn: Function, xs: list[Tensor]) -> list[Any]:
     """fn(*xs), recorded as one node where an argument is."""
     values = [_theirs(x) for x in xs]
     places = [k for k, x in enumerate(xs) if x.node is not None] if recording() else []
@@ -307,9 +303,12 @@ class _Vjp:
             places = [k for k, need in enumerate(needs) if need]
             found = _apply(_pulled(self.fn, places, len(args)), [*args, *given])
         else:
-            places, found = self.places, [_ours(i) for i in self.back([_theirs(g) for g in given])]
+            places, found = self.places, each_sample(self._back, given)
         by_place = dict(zip(places, found, strict=True))
         return [by_place[k] if need else None for k, need in enumerate(needs)]
+
+    def _back(self, gs: list[Any]) -> list[Any]:
+        return [_ours(i) for i in self.back([_theirs(g) for g in gs])]
 
     def push(self, args: list[Any], ts: list[Any], params: dict[str, Any]) -> list[Any]:
         places = [k for k, t in enumerate(ts) if t is not None]

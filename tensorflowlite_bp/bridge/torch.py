@@ -22,7 +22,18 @@ from ..autograd.transforms import vjp
 from ..errors import GradientError, message
 from ..ops.interchange import from_dlpack
 from ..utils.optional import optional
-from ._calls import Flat, Function, check_closed, conjugated, in_places, pulled, pushed, tensors
+from ._calls import (
+    Flat,
+    Function,
+    batched,
+    check_closed,
+    conjugated,
+    each_sample,
+    in_places,
+    pulled,
+    pushed,
+    tensors,
+)
 
 torch: Any = optional("torch", extra="torch")
 
@@ -51,9 +62,9 @@ def to_torch(f: Callable) -> Callable:
     """A function of ours as a function of torch: torch tensors in and out, differentiable by torch.
 
     Arguments and results may be trees; what is no torch tensor is handed to f as it is. Works under
-    `backward` (also with create_graph, to any order), forward-mode AD and torch.func's transforms (vmap calls
-    f once per example). Memory is shared both ways: f must not write to its arguments, and gets a tensor on
-    the GPU through CuPy.
+    `backward` (also with create_graph, to any order), forward-mode AD and torch.func's transforms (vmap
+    by `bp.vmap`, or one example after another where f asks for values). Memory is shared both ways: f must
+    not write to its arguments, and gets a tensor on the GPU through CuPy.
 
     Raises GradientError when f's result depends on a recording Tensor that is not among its arguments:
     torch could not carry its gradient.
@@ -152,11 +163,7 @@ class _OnTorch(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], call: _Call, *xs: Any) -> tuple[Any, Any]:
-        rows = [
-            _apply(call.f, [x if d is None else x.select(d, k) for x, d in zip(xs, in_dims[1:], strict=True)])
-            for k in range(info.batch_size)
-        ]
-        outs = tuple([torch.stack(column) for column in zip(*rows, strict=True)])
+        outs = tuple(_apply(batched(call.f, in_dims[1:], info.batch_size), xs))
         return outs, (0,) * len(outs)
 
 
@@ -200,23 +207,28 @@ def from_torch(fn: Callable) -> Callable:
     def bridged(*args: Any, **kwargs: Any) -> Any:
         flat = Flat(fn, args, kwargs, _is_array)
         xs = [x if isinstance(x, Tensor) else Tensor(x) for x in flat.arrays]
-        leaves = [_theirs(x) for x in xs]
-        record = recording() and torch.is_grad_enabled()
-        for x, leaf in zip(xs, leaves, strict=True):
-            leaf.requires_grad_(record and x.node is not None)
-        with torch.set_grad_enabled(record):
-            outs = flat(*leaves)
-        if any(leaf._version for leaf in leaves):
-            _raise_written()
-        places = [k for k, o in enumerate(outs) if torch.is_tensor(o)]
-        given = [outs[k] for k in places]
-        parameters = _parameters(given, leaves) if record else []
-        args_ = [*xs, *[wrap(_ours(p).data, _Parameter(p)) for p in parameters]]
-        for k, o in zip(places, _attach(args_, [*leaves, *parameters], given), strict=True):
-            outs[k] = o
-        return flat.build(outs)
+        return flat.build(each_sample(lambda xs: _called(flat, xs), xs))
 
     return bridged
+
+
+def _called(fn: Function, xs: list[Tensor]) -> list[Any]:
+    """fn(*xs), recorded as one node where an argument or something of torch's is."""
+    leaves = [_theirs(x) for x in xs]
+    record = recording() and torch.is_grad_enabled()
+    for x, leaf in zip(xs, leaves, strict=True):
+        leaf.requires_grad_(record and x.node is not None)
+    with torch.set_grad_enabled(record):
+        outs = fn(*leaves)
+    if any(leaf._version for leaf in leaves):
+        _raise_written()
+    places = [k for k, o in enumerate(outs) if torch.is_tensor(o)]
+    given = [outs[k] for k in places]
+    parameters = _parameters(given, leaves) if record else []
+    args = [*xs, *[wrap(_ours(p).data, _Parameter(p)) for p in parameters]]
+    for k, o in zip(places, _attach(args, [*leaves, *parameters], given), strict=True):
+        outs[k] = o
+    return outs
 
 
 def _is_array(x: Any) -> bool:
@@ -279,6 +291,10 @@ class _Segment:
     def pull(
         self, args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool
     ) -> list[Any]:
+        n = len(args)
+        return each_sample(lambda xs: self._pull(xs[:n], xs[n:], needs, record), [*args, *gs])
+
+    def _pull(self, args: list[Any], gs: list[Any], needs: tuple[bool, ...], record: bool) -> list[Any]:
         pairs = [(o, g) for o, g in zip(self.outs, gs, strict=True) if g is not None and o.requires_grad]
         if not pairs:
             return [None] * len(needs)
@@ -295,6 +311,10 @@ class _Segment:
         return [next(each) if need else None for need in needs]
 
     def push(self, args: list[Any], ts: list[Any], params: dict[str, Any]) -> list[Any]:
+        n = len(args)
+        return each_sample(lambda xs: self._push(xs[:n], xs[n:]), [*args, *ts])
+
+    def _push(self, args: list[Any], ts: list[Any]) -> list[Any]:
         """J t, by transposing the cotangent map: torch's graph of the values is all it takes."""
         record = recording() and any(x is not None and x.node is not None for x in [*args, *ts])
         moving = [(leaf, t) for leaf, t in zip(self.leaves, ts, strict=True) if t is not None]

@@ -113,7 +113,7 @@ class Batched:
         )
 
     __bool__ = __int__ = __float__ = __complex__ = __index__ = __contains__ = _one_value
-    __array__ = __dlpack__ = item = tolist = tobytes = get = nonzero = _one_value
+    __array__ = __dlpack__ = __dlpack_device__ = item = tolist = tobytes = get = nonzero = _one_value
 
     # ------------------------------------------------------------------ NumPy's functions on it
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
