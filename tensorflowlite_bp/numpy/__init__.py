@@ -66,10 +66,16 @@ from ._lists import LISTS
 from ._refused import REFUSED, refuse
 from ._table import TABLE, by_any_argument
 
-full_like, interp, nan_to_num, pad, polyint, trapezoid = map(
-    by_any_argument, (_np.full_like, _np.interp, _np.nan_to_num, _np.pad, _np.polyint, _np.trapezoid)
-)
+full_like: Any = by_any_argument(_np.full_like)
+interp: Any = by_any_argument(_np.interp)
+nan_to_num: Any = by_any_argument(_np.nan_to_num)
+pad: Any = by_any_argument(_np.pad)
+polyint: Any = by_any_argument(_np.polyint)
+trapezoid: Any = by_any_argument(_np.trapezoid)
 
+TABLE.update(
+    {getattr(_np, name): refuse(name) for name in REFUSED if not isinstance(getattr(_np, name), type)}
+)
 __all__ = [name for name in _np.__all__ if name not in REFUSED]
 globals().update(LISTS)
 

@@ -12,16 +12,27 @@ from ..autograd.declare import binary, unary
 sin = unary("sin", vjp=lambda F, g, out, x: g * F.cos(x), saves=("x",), doc="The sine.")
 cos = unary("cos", vjp=lambda F, g, out, x: -(g * F.sin(x)), saves=("x",), doc="The cosine.")
 tan = unary("tan", vjp=lambda F, g, out, x: g * (1 + out * out), saves=("out",), doc="The tangent.")
+
+
+def _chord(F: Any, x: Any) -> Any:
+    """sqrt(1 - x^2). Of complex numbers by two roots, whose cuts are those of arcsin and arccos; 1 - x would
+    lose the sign of a zero imaginary part, which says on which side of a cut x is.
+    """
+    if x.dtype.kind == "c":
+        return F.sqrt(-(x - 1)) * F.sqrt(-(-x - 1))
+    return F.sqrt((1 - x) * (1 + x))
+
+
 arcsin = unary(
     "arcsin",
-    vjp=lambda F, g, out, x: g / F.sqrt((1 - x) * (1 + x)),
+    vjp=lambda F, g, out, x: g / _chord(F, x),
     saves=("x",),
     domain=(-1, 1),
     doc="The inverse sine.",
 )
 arccos = unary(
     "arccos",
-    vjp=lambda F, g, out, x: -g / F.sqrt((1 - x) * (1 + x)),
+    vjp=lambda F, g, out, x: -g / _chord(F, x),
     saves=("x",),
     domain=(-1, 1),
     doc="The inverse cosine.",

@@ -8,6 +8,14 @@ one = lambda f, x: f(x)
 two = lambda f, x1, x2: f(x1, x2)
 away = np.sign(Y) * (abs(Y) + 0.5)
 
+
+def added(f, a, b):
+    """`f` with b at two places of a copy of a."""
+    out = np.copy(a)
+    f(out, [0, 2], b)
+    return out
+
+
 SAMPLES: list[Sample] = [
     sample("negative positive exp exp2 expm1 sin cos tan sinh cosh tanh arctan atan arcsinh asinh", one, X),
     sample("square deg2rad rad2deg degrees radians", one, X),
@@ -38,15 +46,25 @@ SAMPLES: list[Sample] = [
     sample("hypot", two, X, Y, note="0 at (0, 0)"),
     sample("logaddexp logaddexp2", two, X, Y),
     sample("copysign", lambda f, x1: f(x1, Y), X),
-    sample("nextafter", lambda f, x1: f(x1, Y), X, order=1),
     sample("heaviside", lambda f, x2: f(np.array([0.0, 1.0, -1.0]), x2), X, note="where x1 is 0"),
     sample("matmul", two, X, M),
     sample("vecdot", two, C, C * 1j - 1),
     sample("matvec", two, X, M[0]),
     sample("vecmat", two, X[0], M),
-    sample("add.reduce add.accumulate multiply.reduce multiply.accumulate logaddexp.reduce", one, P),
-    sample("maximum.reduce minimum.reduce maximum.accumulate minimum.accumulate", one, D, note="ties share"),
-    sample("add.outer multiply.outer subtract.outer", two, V, W),
-    sample("divide.outer power.outer hypot.outer arctan2.outer", two, abs(V), abs(W)),
+    sample("add.reduce add.accumulate multiply.reduce multiply.accumulate", lambda f, array: f(array), P),
+    sample(
+        "subtract.reduce divide.reduce hypot.reduce logaddexp.reduce logaddexp.accumulate",
+        lambda f, array: f(array),
+        P,
+    ),
+    sample(
+        "maximum.reduce minimum.reduce maximum.accumulate minimum.accumulate",
+        lambda f, array: f(array),
+        D,
+        note="ties share",
+    ),
+    sample("add.outer multiply.outer subtract.outer", lambda f, A, B: f(A, B), V, W),
+    sample("divide.outer power.outer hypot.outer arctan2.outer", lambda f, A, B: f(A, B), abs(V), abs(W)),
     sample("add.reduceat multiply.reduceat", lambda f, array: f(array, [0, 2, 1]), abs(V)),
+    sample("add.at subtract.at multiply.at", lambda f, a, b: added(f, a, b), V, W[:2], note="in place"),
 ]
