@@ -6,7 +6,6 @@ from cuda_hosts import FLOATS, close, each_order, named, needs_emulator, offset
 
 from tensorflowlite_bp.backend import common
 from tensorflowlite_bp.backend.cuda import optimizers
-from tensorflowlite_bp.optimizers import Lion, RMSprop
 
 pytestmark = needs_emulator
 host = each_order
@@ -71,13 +70,27 @@ def test_rmsprop(host, dtype, momentum, centered):
     p, g, v = drawn(rng, dtype), drawn(rng, dtype), [a + dtype(30) for a in drawn(rng, dtype, True)]
     states = [v] + [drawn(rng, dtype) for _ in range((momentum > 0) + centered)]
     want_p, want = wide(p), [wide(s) for s in states]
-    rule = RMSprop(0.1, rho=0.9, momentum=momentum, epsilon=1e-3, centered=centered)
-    for one in zip(want_p, wide(g), *want, strict=True):
-        rule._update_one(*one[:2], 0.1, *one[2:])
+    velocity, *rest = want
+    average = rest[-1] if centered else None
+    moments = rest[0] if momentum else None
+    common.rmsprop_step(
+        np,
+        want_p,
+        wide(g),
+        velocity,
+        average,
+        moments,
+        0.1,
+        0.9,
+        momentum,
+        1e-3,
+        0.01,
+        0.5,
+    )
     table = optimizers.Table(host, p, g, states)
-    hyper = optimizers.hyper(host, 0.1, 1)
+    hyper = optimizers.hyper(host, 0.1, 1, 0.5)
     optimizers.rmsprop(
-        table, hyper, rho=0.9, momentum=momentum, eps=1e-3, centered=centered, weight_decay=0.0
+        table, hyper, rho=0.9, momentum=momentum, eps=1e-3, centered=centered, weight_decay=0.01
     )
     same(p, want_p, 8)
     for one, other in zip(states, want, strict=True):
@@ -91,10 +104,10 @@ def test_lion(host, dtype):
     for arrays in (g, m):
         arrays[0][0, :2] = 0
     want_p, want_m = wide(p), wide(m)
-    for one in zip(want_p, wide(g), want_m, strict=True):
-        Lion(0.1, beta_1=0.9, beta_2=0.99)._update_one(*one[:2], 0.1, one[2])
+    common.lion_step(np, want_p, wide(g), want_m, 0.1, 0.9, 0.99, 0.01, 0.5)
     table = optimizers.Table(host, p, g, [m])
-    optimizers.lion(table, optimizers.hyper(host, 0.1, 1), beta1=0.9, beta2=0.99, weight_decay=0.0)
+    hyper = optimizers.hyper(host, 0.1, 1, 0.5)
+    optimizers.lion(table, hyper, beta1=0.9, beta2=0.99, weight_decay=0.01)
     same(p, want_p, 8)
     same(m, want_m, 8)
 

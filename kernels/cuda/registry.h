@@ -71,4 +71,9 @@ int launch(const Kernel& kernel, dim3 grid, dim3 block, size_t shared, void* str
 #else
 #define TFLBP_SELDOM(...)
 #endif
+
+#if defined(TFLBP_FEW_TYPES)  // for the sanitizers, whose builds are slow
+#define TFLBP_EACH_FLOAT(use) use(float) use(float16)
+#else
 #define TFLBP_EACH_FLOAT(use) use(float) use(double) use(float16) use(bfloat16)
+#endif
