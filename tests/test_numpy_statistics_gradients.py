@@ -202,6 +202,15 @@ def test_nested_lists_of_tensors():
     np.testing.assert_allclose((x.grad.item(), y.grad.item()), (5.5 - 0.5**0.5, 4.5 + 0.5**0.5), rtol=1e-13)
 
 
+def test_tensors_wherever_they_stand():
+    x = bp.tensor(2.0, requires_grad=True)
+    out = bp.numpy.sum(D, initial=x) + bp.numpy.max([1.0, 1.5], initial=x) + bp.numpy.var([1.0], mean=x)
+    out = out + bp.numpy.quantile(np.array([1.0, 4.0]), x / 4) + bp.numpy.histogram(D, 2, (0, x))[1][1]
+    out = out + bp.numpy.bincount([0], [x])[0] + bp.numpy.diff([1.0, x])[0]
+    out.backward()
+    assert x.grad.item() == 1 + 1 + 2 + 3 / 4 + 1 / 2 + 1 + 1
+
+
 def test_one_element_does_not_deviate():
     for f in (np.std, np.nanstd, np.var, lambda a: np.std(a, where=a > 3), bp.std):
         assert gradient(f, np.array([4.0])) == 0

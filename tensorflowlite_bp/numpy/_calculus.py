@@ -26,7 +26,7 @@ def _part(x: Tensor, axis: int, start: int | None, stop: int | None) -> Tensor:
 # ------------------------------------------------------------------ differences
 @implements("diff")
 def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _UNSET, append: Any = _UNSET) -> Tensor:
-    a = lift(a)
+    a = s.nested(a)
     if n == 0:
         return a
     if n < 0 or not a.ndim:

@@ -84,7 +84,7 @@ def histogram(
     return (_density(sums, [edges]) if density else sums), edges
 
 
-@differentiable("histogramdd")
+@differentiable("histogramdd", lists=True)
 def histogramdd(
     sample: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -108,7 +108,7 @@ def histogramdd(
     return (_density(sums, edges) if density else sums), tuple(edges)
 
 
-@differentiable("histogram2d")
+@differentiable("histogram2d", lists=True)
 def histogram2d(
     x: Any, y: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -21,8 +21,9 @@ from ..autograd.tensor import Tensor, wrap
 from ..backend.batched import Batched, ever
 from ..errors import ShapeError, message
 from ..ops import inplace
+from ..ops.shape import nested
 from ._questions import raw
-from ._table import implements
+from ._table import has_tensor, implements
 
 NOT_GIVEN = np._NoValue  # what NumPy's own signatures say
 
@@ -71,7 +72,9 @@ def written(name: str, out: Any, result: Tensor) -> Any:
     return inplace.write_out(name, out, result)
 
 
-def _entry(names: tuple[str, ...], function: Callable[..., Any] | None) -> Callable[..., Any] | None:
+def _entry(
+    names: tuple[str, ...], function: Callable[..., Any] | None, lists: bool = False
+) -> Callable[..., Any] | None:
     """Enter NumPy's function of these names; `function` runs where something records (None: never)."""
     name = names[0]
     try:
@@ -83,6 +86,9 @@ def _entry(names: tuple[str, ...], function: Callable[..., Any] | None) -> Calla
 
     @functools.wraps(function or original)
     def entry(*args: Any, **kwargs: Any) -> Any:
+        if not lists:
+            args = tuple([_joined(a) for a in args])
+            kwargs = {k: _joined(v) for k, v in kwargs.items()}
         out = kwargs.pop("out", None)
         if len(args) > at_out:
             out, args = args[at_out], (*args[:at_out], None, *args[at_out + 1 :])
@@ -104,13 +110,18 @@ def _entry(names: tuple[str, ...], function: Callable[..., Any] | None) -> Calla
     return function
 
 
-def differentiable(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _joined(value: Any) -> Any:
+    """Nested lists of Tensors as one Tensor."""
+    return nested(value) if type(value) in (list, tuple) and has_tensor(value) else value
+
+
+def differentiable(*names: str, lists: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Enter a function for NumPy's of these names. It runs where an argument records, and the dtype asked for
-    can carry a gradient; NumPy's own where not.
+    can carry a gradient; NumPy's own where not. lists: it takes lists of arrays as they are.
     """
 
     def enter(function: Callable[..., Any]) -> Callable[..., Any]:
-        _entry(names, function)
+        _entry(names, function, lists)
         return function
 
     return enter

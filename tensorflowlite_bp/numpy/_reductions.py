@@ -16,7 +16,7 @@ from ..autograd.tensor import Tensor, wrap
 from ..errors import ShapeError, message
 from ..ops import elementwise as e
 from ..ops import reductions as r
-from ..ops.shape import broadcast_to, nested, reshape, transpose
+from ..ops.shape import broadcast_to, reshape, transpose
 from ._plain import NOT_GIVEN, constants, differentiable, mask_for, plainly, raw, reduced_axes, some
 
 constants("all any count_nonzero argmax argmin nanargmax nanargmin")
@@ -25,7 +25,7 @@ constants("all any count_nonzero argmax argmin nanargmax nanargmin")
 # ------------------------------------------------------------------ what they share
 def converted(a: Any, dtype: Any) -> Tensor:
     """An argument in the dtype asked for."""
-    x = nested(a)
+    x = lift(a)
     if dtype is None or x.dtype == dtype:
         return x
     if x.dtype.kind == "c" and np.dtype(dtype).kind != "c":
@@ -230,7 +230,7 @@ def squares(x: Tensor, axes: tuple[int, ...], mask: Any, n: Any, mean: Any) -> T
 # ------------------------------------------------------------------ weighted
 def weights_for(a: Any, weights: Any, axis: Any) -> Tensor:
     """Weights in a's shape, or in that of the axes named, which then broadcast along the others."""
-    w = nested(weights)
+    w = lift(weights)
     if w.shape == a.shape:
         return w
     if axis is None:
