@@ -83,6 +83,17 @@ void fill_with_bias(const GemmArgs<T>& g) {  // k = 0: the sum is empty
         }
 }
 
+// Heights are balanced: 64 rows are 13 + 13 + 13 + 13 + 12, not 4 * 14 + 8; a short tile has too few
+// accumulators.
+struct Rows {
+    int64_t total, panels, height, higher;
+    Rows(int64_t m, int64_t max)
+        : total(m), panels(ceil_div(m, max)), height(m / panels), higher(m % panels) {}
+    int operator[](int64_t i) const { return int(height + (i < higher)); }
+};
+
+constexpr int64_t kNowhere[] = {0};  // one segment, where the operand starts
+
 template <class T>
 class Gemm {
   public:
@@ -106,15 +117,6 @@ class Gemm {
     }
 
   private:
-    // Heights are balanced: 64 rows are 13 + 13 + 13 + 13 + 12, not 4 * 14 + 8; a short tile has too few
-    // accumulators.
-    struct Rows {
-        int64_t total, panels, height, higher;
-        Rows(int64_t m, int64_t max)
-            : total(m), panels(ceil_div(m, max)), height(m / panels), higher(m % panels) {}
-        int operator[](int64_t i) const { return int(height + (i < higher)); }
-    };
-
     void block(int64_t i0, int64_t m, int64_t j0, int64_t n, int64_t k0, int64_t k) {
         const Rows rows(m, s.shape.rows);
         if (copies_a) copy_a(rows, i0, k0, k);
@@ -152,6 +154,7 @@ class Gemm {
         const bool once = rows.panels == 1 && !keeps_all;
         Tile<T> t;
         t.k = k;
+        t.segments = 1, t.a_at = t.b_at = kNowhere;
         t.keep = panel, t.ldkeep = ldpanel;
         t.ldc = g.ldc;
         t.add = k0 > 0;

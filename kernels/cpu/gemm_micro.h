@@ -75,6 +75,9 @@ struct Tile {
     const T* b;
     int64_t ldb;
     int64_t k;
+    // The sum runs over `segments` pieces of k, which start at a + a_at[s] and at row b_at[s] of B.
+    int64_t segments;
+    const int64_t *a_at, *b_at;
     int64_t last;  // first column of the last vector
     T* keep;       // Keep: B is copied here (rows of `ldkeep`) as it is read
     int64_t ldkeep;
@@ -100,7 +103,7 @@ void micro(const Tile<T>& t) {
         __builtin_prefetch(c + i * ldc, 1, 3);
         if (NV > 1) __builtin_prefetch(c + i * ldc + last + VL - 1, 1, 3);
     }
-    const T* b = t.b;
+    const T* b;
     const int64_t ldb = t.ldb, ldkeep = t.ldkeep;
     T* keep = t.keep;
     const auto read_b = [&](vec<T>* v) {
@@ -115,37 +118,42 @@ void micro(const Tile<T>& t) {
         b += ldb;
         if (Keep) keep += ldkeep;
     };
-    if (access == kRows) {
-        // Rows 3q, 3q + 1, 3q + 2 are addressed as p[q], p[q] + lda, p[q] + 2 lda, which x86 does for free.
-        // The asm hides how the p[q] are related, or the compiler makes one pointer per row and spills them.
-        constexpr int Q = (MR + 2) / 3;
-        const T* p[Q];
-        int64_t lda = t.lda;
-        TFLBP_UNROLL for (int q = 0; q < Q; q++) {
-            p[q] = t.a + 3 * q * lda;
-            asm("" : "+r"(p[q]));
-        }
-        asm("" : "+r"(lda));
-        for (int64_t k = t.k; k > 0; k--) {
-            vec<T> bv[NV];
-            read_b(bv);
-            TFLBP_UNROLL for (int i = 0; i < MR; i++) {
-                const T x = p[i / 3][(i % 3) * lda];
-                TFLBP_UNROLL for (int j = 0; j < NV; j++) acc[i][j] += x * bv[j];
+    for (int64_t s = 0; s < t.segments; s++) {
+        const T* first = t.a + t.a_at[s];
+        b = t.b + t.b_at[s] * ldb;
+        if (access == kRows) {
+            // Rows 3q, 3q + 1, 3q + 2 are addressed as p[q], p[q] + lda, p[q] + 2 lda, which x86 does for
+            // free. The asm hides how the p[q] are related, or the compiler makes one pointer per row and
+            // spills them.
+            constexpr int Q = (MR + 2) / 3;
+            const T* p[Q];
+            int64_t lda = t.lda;
+            TFLBP_UNROLL for (int q = 0; q < Q; q++) {
+                p[q] = first + 3 * q * lda;
+                asm("" : "+r"(p[q]));
             }
-            TFLBP_UNROLL for (int q = 0; q < Q; q++) p[q]++;
-        }
-    } else {
-        const T* a = t.a;
-        const int64_t lda = t.lda;
-        for (int64_t k = t.k; k > 0; k--) {
-            vec<T> bv[NV];
-            read_b(bv);
-            TFLBP_UNROLL for (int i = 0; i < MR; i++) {
-                const T x = a[i];
-                TFLBP_UNROLL for (int j = 0; j < NV; j++) acc[i][j] += x * bv[j];
+            asm("" : "+r"(lda));
+            for (int64_t k = t.k; k > 0; k--) {
+                vec<T> bv[NV];
+                read_b(bv);
+                TFLBP_UNROLL for (int i = 0; i < MR; i++) {
+                    const T x = p[i / 3][(i % 3) * lda];
+                    TFLBP_UNROLL for (int j = 0; j < NV; j++) acc[i][j] += x * bv[j];
+                }
+                TFLBP_UNROLL for (int q = 0; q < Q; q++) p[q]++;
             }
-            a += lda;
+        } else {
+            const T* a = first;
+            const int64_t lda = t.lda;
+            for (int64_t k = t.k; k > 0; k--) {
+                vec<T> bv[NV];
+                read_b(bv);
+                TFLBP_UNROLL for (int i = 0; i < MR; i++) {
+                    const T x = a[i];
+                    TFLBP_UNROLL for (int j = 0; j < NV; j++) acc[i][j] += x * bv[j];
+                }
+                a += lda;
+            }
         }
     }
     const auto column = [&](int j) { return j == NV - 1 ? last : int64_t(j) * VL; };

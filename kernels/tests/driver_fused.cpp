@@ -1,6 +1,7 @@
 // Activations, normalisations of rows and groups, pooling, rows of a table, optimiser steps: see driver.cpp.
 #include <initializer_list>
 
+#include "cpu/conv.h"
 #include "driver.h"
 #include "tflbp/kernels.h"
 
@@ -88,6 +89,53 @@ void run_steps(const OptimizerTable<T>& k, int64_t n) {
 }
 
 template <class T>
+void run_conv(const ConvShape& s) {
+    int64_t in = s.batch * s.channels, out = s.batch * s.filters, w = s.channels * s.filters;
+    for (int a = 0; a < kConvAxes; ++a) in *= s.in[a], out *= s.out[a], w *= s.window[a];
+    Buffer<T> x(in), filters(w), y(out), dw(w);
+    if (!gemm_available()) return;
+    if (!conv_forward<T>(s, x, filters, y) || !conv_weight_grad<T>(s, x, y, dw)) std::exit(1);
+    y.check("conv"), dw.check("conv dw");
+}
+
+template <class T>
+void run_convolutions() {
+    for (int64_t channels : {1, 5, 17})
+        for (int64_t filters : {1, 7, 16, 33, 70}) {
+            run_conv<T>({2,
+                         channels,
+                         filters,
+                         {1, 6, 7},
+                         {1, 3, 3},
+                         {1, 1, 1},
+                         {1, 1, 1},
+                         {1, 4, 5},
+                         {0, 0, 0},
+                         {0, 0, 0}});
+            run_conv<T>({3,
+                         channels,
+                         filters,
+                         {2, 5, 9},
+                         {2, 3, 2},
+                         {1, 2, 3},
+                         {1, 1, 2},
+                         {1, 3, 4},
+                         {0, 1, 1},
+                         {0, 1, 1}});
+            run_conv<T>({1,
+                         channels,
+                         filters,
+                         {1, 1, 9},
+                         {1, 1, 4},
+                         {1, 1, 1},
+                         {1, 1, 1},
+                         {1, 1, 9},
+                         {0, 0, 3},
+                         {0, 0, 0}});
+        }
+}
+
+template <class T>
 void run_rest(const PoolTable<T>& pool, const RowsTable<T>& rows, const OptimizerTable<T>& steps) {
     for (int64_t channels : {1, 8, 31, 33, 64, 100}) {
         run_pool(pool, {3, channels, {1, 6, 6}, {1, 3, 3}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}});
@@ -101,6 +149,7 @@ void run_rest(const PoolTable<T>& pool, const RowsTable<T>& rows, const Optimize
 }  // namespace
 
 void run_fused() {
+    run_convolutions<float>(), run_convolutions<double>();
     run_rest(TFLBP_DISPATCH(pool_f32), TFLBP_DISPATCH(rows_f32), TFLBP_DISPATCH(optimizer_f32));
     run_rest(TFLBP_DISPATCH(pool_f64), TFLBP_DISPATCH(rows_f64), TFLBP_DISPATCH(optimizer_f64));
     run_all(TFLBP_DISPATCH(activation_f32), TFLBP_DISPATCH(row_norm_f32));

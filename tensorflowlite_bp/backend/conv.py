@@ -23,6 +23,8 @@ Which way, and why (float32, one core of a Zen 5, copies against products):
 - One channel per group (depthwise) has no product to speak of: one einsum, whose inner loop runs over a whole
   row of the output, with the weights repeated along the row (4 times faster than over channels, 2.5 times
   than NumPy operations per offset).
+- A compiled kernel (`Direct`) multiplies windows where they lie, without patches. It is asked first, and gives
+  None for what it does not take (short runs: few channels).
 - Other groups: the above, group by group; small ones side by side as one block-diagonal kernel of up to 32
   channels, since a product of 8 columns takes as long as one of 32.
 """
@@ -30,7 +32,7 @@ Which way, and why (float32, one core of a Zen 5, copies against products):
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._typing import Array, Shape
 from . import depthwise
@@ -43,14 +45,35 @@ MERGED = 32  # channels of a group, or of several side by side, from which a pro
 Dot = Callable[[Array, Array], Array]
 
 
+class Direct(NamedTuple):
+    """Kernels for one group, which may give None: forward(x, w, strides, pads, dilation) and
+    weight_grad(g, x, w_shape, strides, pads, dilation).
+    """
+
+    forward: Callable[..., Array | None]
+    weight_grad: Callable[..., Array | None]
+
+
+NONE = Direct(lambda *_: None, lambda *_: None)
+
+
 def forward(
-    xp: Any, dot: Dot, x: Array, w: Array, strides: Ints, pads: Pairs, dilation: Ints, groups: int
+    xp: Any,
+    dot: Dot,
+    x: Array,
+    w: Array,
+    strides: Ints,
+    pads: Pairs,
+    dilation: Ints,
+    groups: int,
+    direct: Direct = NONE,
 ) -> Array:
     """The convolution (cross-correlation): out[o, f] = sum over k, c of x[o * stride + k * dilation - low, c]
     w[k, c, f].
     """
     if _narrow(x):
-        return forward(xp, dot, *_wide(xp, x, w), strides, pads, dilation, groups).astype(x.dtype)
+        wide = forward(xp, dot, *_wide(xp, x, w), strides, pads, dilation, groups, direct)
+        return wide.astype(x.dtype)
     window, filters = w.shape[:-2], w.shape[-1]
     space = tuple(map(positions, x.shape[1:-1], window, strides, pads, dilation))
     shape = (x.shape[0], *space, filters)
@@ -62,15 +85,26 @@ def forward(
         merged = _mergeable(w.shape, groups)
         if merged > 1:
             return forward(
-                xp, dot, x, _diagonal(xp, w, groups, merged), strides, pads, dilation, groups // merged
+                xp,
+                dot,
+                x,
+                _diagonal(xp, w, groups, merged),
+                strides,
+                pads,
+                dilation,
+                groups // merged,
+                direct,
             )
         out = xp.empty(shape, x.dtype)
         for of_x, of_w in _groups(x.shape[-1], filters, groups):
-            out[..., of_w] = forward(xp, dot, x[..., of_x], w[..., of_w], strides, pads, dilation, 1)
+            out[..., of_w] = forward(xp, dot, x[..., of_x], w[..., of_w], strides, pads, dilation, 1, direct)
         return out
     if max(strides) == 1 and ADDING * filters < x.shape[-1]:
         return _add_products(xp, dot, x, _flip(w), shape, strides, mirror(pads, window, dilation), dilation)
-    return _multiply_patches(xp, dot, padded(xp, x, pads), w, strides, dilation, space)
+    out = direct.forward(x, w, strides, pads, dilation)
+    return (
+        _multiply_patches(xp, dot, padded(xp, x, pads), w, strides, dilation, space) if out is None else out
+    )
 
 
 def input_grad(
@@ -83,10 +117,12 @@ def input_grad(
     pads: Pairs,
     dilation: Ints,
     groups: int,
+    direct: Direct = NONE,
 ) -> Array:
     """The transpose of `forward` in x: what flows back to x; also the forward of a transposed convolution."""
     if _narrow(g):
-        return input_grad(xp, dot, *_wide(xp, g, w), x_shape, strides, pads, dilation, groups).astype(g.dtype)
+        wide = input_grad(xp, dot, *_wide(xp, g, w), x_shape, strides, pads, dilation, groups, direct)
+        return wide.astype(g.dtype)
     if g.size == 0 or w.size == 0 or 0 in x_shape:
         return xp.zeros(x_shape, g.dtype)
     window, channels = w.shape[:-2], x_shape[-1]
@@ -96,18 +132,25 @@ def input_grad(
         merged = _mergeable(w.shape, groups)
         if merged > 1:
             wide = _diagonal(xp, w, groups, merged)
-            return input_grad(xp, dot, g, wide, x_shape, strides, pads, dilation, groups // merged)
+            return input_grad(xp, dot, g, wide, x_shape, strides, pads, dilation, groups // merged, direct)
         out = xp.empty(x_shape, g.dtype)
         part = (*x_shape[:-1], channels // groups)
         for of_x, of_w in _groups(channels, w.shape[-1], groups):
-            out[..., of_x] = input_grad(xp, dot, g[..., of_w], w[..., of_w], part, strides, pads, dilation, 1)
+            out[..., of_x] = input_grad(
+                xp, dot, g[..., of_w], w[..., of_w], part, strides, pads, dilation, 1, direct
+            )
         return out
     if g.shape[-1] <= ADDING * channels:
         if max(strides) == 1:
-            mirrored = padded(xp, g, mirror(pads, window, dilation))
-            return _multiply_patches(xp, dot, mirrored, _flip(w), strides, dilation, x_shape[1:-1])
+            around, flipped = mirror(pads, window, dilation), _flip(w)
+            out = direct.forward(g, flipped, strides, around, dilation)
+            if out is not None:
+                return out
+            return _multiply_patches(
+                xp, dot, padded(xp, g, around), flipped, strides, dilation, x_shape[1:-1]
+            )
         if max(dilation) == 1:
-            return _by_remainders(xp, dot, g, w, x_shape, strides, pads)
+            return _by_remainders(xp, dot, g, w, x_shape, strides, pads, direct)
     return _add_products(xp, dot, g, w, x_shape, strides, pads, dilation)
 
 
@@ -121,12 +164,12 @@ def weight_grad(
     pads: Pairs,
     dilation: Ints,
     groups: int,
+    direct: Direct = NONE,
 ) -> Array:
     """The transpose of `forward` in w: what flows back to the weights."""
     if _narrow(g):
-        return weight_grad(xp, dot, *_wide(xp, g, x), w_shape, strides, pads, dilation, groups).astype(
-            g.dtype
-        )
+        wide = weight_grad(xp, dot, *_wide(xp, g, x), w_shape, strides, pads, dilation, groups, direct)
+        return wide.astype(g.dtype)
     if g.size == 0 or x.size == 0 or 0 in w_shape:
         return xp.zeros(w_shape, g.dtype)
     window, filters = w_shape[:-2], w_shape[-1]
@@ -136,20 +179,21 @@ def weight_grad(
         merged = _mergeable(w_shape, groups)
         if merged > 1:
             shape = (*window, merged * w_shape[-2], filters)
-            wide = weight_grad(xp, dot, g, x, shape, strides, pads, dilation, groups // merged)
+            wide = weight_grad(xp, dot, g, x, shape, strides, pads, dilation, groups // merged, direct)
             return _off_diagonal_dropped(xp, wide, w_shape, groups, merged)
         out = xp.empty(w_shape, g.dtype)
         for of_x, of_w in _groups(x.shape[-1], filters, groups):
             shape = (*w_shape[:-1], filters // groups)
             out[..., of_w] = weight_grad(
-                xp, dot, g[..., of_w], x[..., of_x], shape, strides, pads, dilation, 1
+                xp, dot, g[..., of_w], x[..., of_x], shape, strides, pads, dilation, 1, direct
             )
         return out
     if max(strides) == 1 and ADDING * filters < x.shape[-1]:  # patches of g are the smaller ones
         mirrored = padded(xp, g, mirror(pads, window, dilation))
         turned = _patches_product(xp, dot, x, mirrored, (*window, filters, x.shape[-1]), strides, dilation)
         return xp.ascontiguousarray(_flip(turned))
-    return _patches_product(xp, dot, g, padded(xp, x, pads), w_shape, strides, dilation)
+    dw = direct.weight_grad(g, x, w_shape, strides, pads, dilation)
+    return _patches_product(xp, dot, g, padded(xp, x, pads), w_shape, strides, dilation) if dw is None else dw
 
 
 # ------------------------------------------------------------------ kernels turned, groups put side by side
@@ -277,7 +321,7 @@ def _patches_product(
 
 
 def _by_remainders(
-    xp: Any, dot: Dot, g: Array, w: Array, x_shape: Shape, strides: Ints, pads: Pairs
+    xp: Any, dot: Dot, g: Array, w: Array, x_shape: Shape, strides: Ints, pads: Pairs, direct: Direct
 ) -> Array:
     """input_grad with strides, without dilation. Positions i = a + m * stride, for each remainder a of an
     axis, see only the elements k = first + j * stride of the window, with first = (a + low) mod stride; g
@@ -303,8 +347,12 @@ def _by_remainders(
         part = w[tuple(kernel)]
         if part.size:
             at = out[(slice(None), *map(slice, remainder, (None,) * len(ones), strides))]
-            at[...] = _multiply_patches(
-                xp, dot, padded(xp, g, tuple(around)), _flip(part), ones, ones, tuple(counts)
+            seen, flipped = padded(xp, g, tuple(around)), _flip(part)
+            found = direct.forward(seen, flipped, ones, ((0, 0),) * len(ones), ones)
+            at[...] = (
+                _multiply_patches(xp, dot, seen, flipped, ones, ones, tuple(counts))
+                if found is None
+                else found
             )
     return out
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array
-from . import activations, common, pool, row_norms
+from . import activations, common, conv, pool, row_norms
 from .native import native
 
 _FLOATS = (np.dtype("float32"), np.dtype("float64"))
@@ -122,6 +122,18 @@ def scatter_rows(x: Array, index: Array, shape: Any) -> Array | None:
         return None
     out = native.scatter_rows(plain(x), np.asarray(index, np.int64, order="C"), shape)  # type: ignore[union-attr]
     return None if out is None else out.astype(x.dtype, copy=False)
+
+
+# ------------------------------------------------------------------ convolution of one group
+def _conv_forward(x: Array, w: Array, *how: Any) -> Array | None:
+    return native.conv_forward(plain(x), plain(w), *how) if fits(x) else None  # type: ignore[union-attr]
+
+
+def _conv_weight_grad(g: Array, x: Array, w_shape: Any, *how: Any) -> Array | None:
+    return native.conv_weight_grad(plain(g), plain(x), w_shape, *how) if fits(x) else None  # type: ignore[union-attr]
+
+
+DIRECT = conv.NONE if native is None else conv.Direct(_conv_forward, _conv_weight_grad)
 
 
 # ------------------------------------------------------------------ pooling

@@ -29,6 +29,7 @@ from .._typing import Array, Axis, Shape
 from ..errors import message
 from . import attention, chunked, common, conv, ctc, fused, pool, series
 from .fused import (
+    DIRECT,
     avg_pool_forward,
     avg_pool_input_grad,
     group_norm,
@@ -343,15 +344,15 @@ def product(a: Array, b: Array) -> Array:
 
 
 def conv_forward(x: Array, w: Array, *, strides, pads, dilation, groups) -> Array:
-    return conv.forward(np, product, x, w, strides, pads, dilation, groups)
+    return conv.forward(np, product, x, w, strides, pads, dilation, groups, DIRECT)
 
 
 def conv_input_grad(g: Array, w: Array, *, x_shape, strides, pads, dilation, groups) -> Array:
-    return conv.input_grad(np, product, g, w, x_shape, strides, pads, dilation, groups)
+    return conv.input_grad(np, product, g, w, x_shape, strides, pads, dilation, groups, DIRECT)
 
 
 def conv_weight_grad(g: Array, x: Array, *, w_shape, strides, pads, dilation, groups) -> Array:
-    return conv.weight_grad(np, product, g, x, w_shape, strides, pads, dilation, groups)
+    return conv.weight_grad(np, product, g, x, w_shape, strides, pads, dilation, groups, DIRECT)
 
 
 def max_pool_gather(x: Array, *, index, window, strides, pads) -> Array:

@@ -1,0 +1,103 @@
+"""Convolution without patches: the kernels against the composition in float64, on every instruction set."""
+
+import numpy as np
+import pytest
+
+from tensorflowlite_bp.backend import conv, numpy_backend
+from tensorflowlite_bp.backend.native import native, why_not
+
+if native is None:
+    pytest.skip(f"no compiled kernels: {why_not}", allow_module_level=True)
+
+# (x, window, filters, strides, pads, dilation)
+CASES = [
+    ((2, 9, 8, 16), (3, 3), 24, (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    ((1, 7, 30, 5), (3, 3), 7, (1, 1), ((1, 1), (2, 0)), (1, 1)),
+    ((3, 8, 9, 13), (2, 4), 33, (2, 3), ((0, 1), (1, 1)), (1, 1)),
+    ((2, 10, 11, 12), (3, 2), 65, (1, 1), ((0, 0), (0, 0)), (2, 3)),
+    ((2, 6, 5, 40), (1, 1), 17, (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    ((2, 6, 6, 64), (3, 3), 100, (2, 2), ((1, 1), (1, 1)), (1, 1)),
+    ((4, 33, 15), (4,), 20, (2,), ((3, 0),), (1,)),
+    ((1, 4, 5, 6, 12), (2, 3, 2), 9, (1, 2, 1), ((0, 0), (1, 1), (0, 1)), (1, 1, 2)),
+    ((1, 3, 3, 300), (3, 3), 2, (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    ((9, 12, 12, 32), (3, 3), 64, (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    ((2, 3, 40, 700), (3, 3), 36, (1, 1), ((0, 0), (0, 0)), (1, 1)),  # a window deeper than the cache's share
+]
+
+
+@pytest.fixture(params=native.isas())
+def isa(request):
+    before = native.isa()
+    native.set_isa(request.param)
+    yield request.param
+    native.set_isa(before)
+
+
+@pytest.fixture
+def threads():
+    before = native.get_num_threads()
+    yield native.set_num_threads
+    native.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("shape", "window", "filters", "strides", "pads", "dilation"), CASES)
+def test_against_the_composition(isa, threads, dtype, shape, window, filters, strides, pads, dilation):
+    r = np.random.default_rng(1)
+    how = (strides, pads, dilation)
+    x, w = (
+        r.integers(-4, 5, shape).astype(dtype),
+        r.integers(-4, 5, (*window, shape[-1], filters)).astype(dtype),
+    )
+    want = conv.forward(np, np.dot, x, w, *how, 1)
+    g = r.integers(-4, 5, want.shape).astype(dtype)
+    dw = conv.weight_grad(np, np.dot, g, x, w.shape, *how, 1)
+    dx = conv.input_grad(np, np.dot, g, w, x.shape, *how, 1)
+    for count in (1, 3):  # sums of whole numbers are exact in any order
+        threads(count)
+        assert (native.conv_forward(x, w, *how) == want).all()
+        assert (native.conv_weight_grad(g, x, w.shape, *how) == dw).all()
+        named = dict(zip(("strides", "pads", "dilation"), how, strict=True), groups=1)
+        assert (numpy_backend.conv_input_grad(g, w, x_shape=x.shape, **named) == dx).all()
+
+
+def test_bits_do_not_depend_on_threads(threads):
+    r = np.random.default_rng(2)
+    x, w = (
+        r.normal(size=(11, 14, 13, 20)).astype(np.float32),
+        r.normal(size=(3, 3, 20, 40)).astype(np.float32),
+    )
+    how = ((1, 1), ((1, 1), (1, 1)), (1, 1))
+    found = []
+    for count in (1, 2, 5):
+        threads(count)
+        out = native.conv_forward(x, w, *how)
+        found.append((out, native.conv_weight_grad(out, x, w.shape, *how)))
+    for out, dw in found[1:]:
+        assert (out == found[0][0]).all()
+        assert (dw == found[0][1]).all()
+
+
+def test_what_the_kernel_does_not_take():
+    x, w, how = np.ones((1, 6, 6, 16)), np.ones((3, 3, 16, 4)), ((1, 1), ((0, 0), (0, 0)), (1, 1))
+    assert native.conv_forward(x, w, *how) is not None
+    assert native.conv_forward(x.astype(int), w, *how) is None
+    assert native.conv_forward(x, w.astype(np.float32), *how) is None
+    assert native.conv_forward(x.transpose(0, 2, 1, 3), w, *how) is None
+    assert native.conv_forward(x, w, (1, 1), ((-1, 0), (0, 0)), (1, 1)) is None  # crops
+    assert native.conv_forward(np.ones((1, 6, 6, 1)), np.ones((3, 3, 1, 4)), *how) is None  # short runs
+    assert native.conv_forward(x[:, :2], w, *how) is None  # smaller than the window
+    assert native.conv_weight_grad(np.ones((1, 4, 4, 5)), x, w.shape, *how) is None
+
+
+def test_infinities_and_nan_go_where_they_belong():
+    x = np.ones((1, 5, 5, 16), np.float32)
+    x[0, 2, 2, 3] = np.nan
+    x[0, 0, 0, 0] = np.inf
+    w = np.ones((3, 3, 16, 4), np.float32)
+    out = native.conv_forward(x, w, (1, 1), ((0, 0), (0, 0)), (1, 1))
+    assert np.isnan(out).all()
+    x[0, 2, 2, 3] = 1
+    out = native.conv_forward(x, w, (1, 1), ((0, 0), (0, 0)), (1, 1))
+    assert np.isinf(out[0, 0, 0]).all()
+    assert np.isfinite(out[0, 1:]).all()
