@@ -218,6 +218,17 @@ def test_one_element_does_not_deviate():
     np.testing.assert_allclose(gradient(lambda a: np.nanstd(a, 1), values), [[0, 0], [-0.5, 0.5]])
 
 
+def test_gradients_of_large_arrays_go_to_the_same_places():
+    x, g = R.normal(size=(70, 90)), R.normal(size=(70, 90))
+    for axis in (0, 1):
+        t = bp.tensor(x, requires_grad=True)
+        order = np.argsort(x, axis)
+        np.take_along_axis(t, order - x.shape[axis], axis).backward(g)
+        want = np.zeros_like(x)
+        np.put_along_axis(want, order, g, axis)
+        np.testing.assert_array_equal(t.grad.numpy(), want)
+
+
 def test_products_with_zeros():
     x = np.array([[2.0, 0.0, 3.0, 0.0], [0.0, 5.0, 1.0, 2.0]])
     for f in (lambda a: np.cumprod(a, 1), lambda a: np.prod(a, 1), np.cumprod, lambda a: np.nanprod(a, 0)):

@@ -73,9 +73,9 @@ pad: Any = by_any_argument(_np.pad)
 polyint: Any = by_any_argument(_np.polyint)
 trapezoid: Any = by_any_argument(_np.trapezoid)
 _BY_ANY_ARGUMENT = (
-    "diff sum prod max amax min amin ptp mean var std average median quantile percentile all any argmax argmin "
-    "nansum nanprod nanmax nanmin nanmean nanvar nanstd nanmedian nanquantile nanpercentile cumsum cumprod "
-    "nancumsum nancumprod cumulative_sum cumulative_prod sort argsort partition unique cov corrcoef "
+    "diff sum prod max amax min amin ptp mean var std average median quantile percentile all any argmax "
+    "argmin nansum nanprod nanmax nanmin nanmean nanvar nanstd nanmedian nanquantile nanpercentile cumsum "
+    "cumprod nancumsum nancumprod cumulative_sum cumulative_prod sort argsort partition unique cov corrcoef "
     "histogram histogram_bin_edges bincount"
 ).split()
 globals().update({n: by_any_argument(getattr(_np, n)) for n in _BY_ANY_ARGUMENT if hasattr(_np, n)})
