@@ -80,3 +80,29 @@ def _to(x: Tensor, dtype: Any) -> Tensor:
 
 
 nextafter = nondiff("nextafter", arrays=2, doc="The number next to x1 in the direction of x2.")
+
+
+# ------------------------------------------------------------------ complex numbers as pairs of reals
+def _reinterpret_back(F: Any, g: Any, out: Any, x: Any, *, dtype: Any) -> Any:
+    if x.dtype.kind == "c":
+        return g[..., ::2] - 1j * g[..., 1::2]
+    return F.stack([F.real(g), -F.imag(g)], axis=-1).reshape(x.shape)
+
+
+def _reinterpret_tangent(F: Any, ts: Any, out: Any, x: Any, *, dtype: Any) -> Any:
+    (t,) = ts
+    if t.dtype.kind == "c":
+        return F.stack([F.real(t), F.imag(t)], axis=-1).reshape((*t.shape[:-1], -1))
+    return t[..., ::2] + 1j * t[..., 1::2]
+
+
+@operation(
+    vjp=(_reinterpret_back,),
+    jvp=_reinterpret_tangent,
+    saves=("x.shape",),
+    view=True,
+    forward=lambda B: lambda x, *, dtype: x.view(dtype),
+)
+def reinterpret(x: Any, dtype: Any) -> Arguments:
+    """The memory of complex numbers as pairs of reals along the last axis, or the other way round."""
+    return (x,), {"dtype": np.dtype(dtype)}

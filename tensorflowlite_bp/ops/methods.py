@@ -1,4 +1,4 @@
-"""The operators and methods of Tensor: one table, bound at import.
+"""The operators of Tensor; they and the methods (array_methods.py) are bound here, at import.
 
 A binary operator with a Tensor on both sides is the hot path: one isinstance, one call.
 """
@@ -10,10 +10,8 @@ import numpy as np
 
 from ..autograd.record import apply1, apply2, lift
 from ..autograd.tensor import Tensor
-from . import creation, indexing, inplace, linalg, writes
+from . import array_methods, bits, floating, inplace, linalg
 from . import elementwise as e
-from . import reductions as r
-from . import shape as s
 
 _NUMBERS = (int, float, complex, bool, np.generic, np.ndarray, list, tuple)
 
@@ -78,7 +76,9 @@ for _name, _function in {
     _forward, _reflected = _operator(_function)
     setattr(Tensor, f"__{_name}__", _forward)
     setattr(Tensor, f"__r{_name}__", _reflected)
-for _name, _function in {"matmul": linalg.matmul, "floordiv": e.floor_divide}.items():
+for _name, _function in {
+    "matmul": linalg.matmul, "floordiv": e.floor_divide, "divmod": floating.divmod,
+}.items():  # fmt: skip
     _forward, _reflected = _plain(_function)
     setattr(Tensor, f"__{_name}__", _forward)
     setattr(Tensor, f"__r{_name}__", _reflected)
@@ -110,58 +110,23 @@ for _name in ("and", "or", "xor", "lshift", "rshift"):
     setattr(Tensor, f"__r{_name}__", _reflected)
 
 
-def _divmod(self: Tensor, other: Any) -> tuple[Tensor, Tensor]:
-    return self // other, self % other
-
-
 # ------------------------------------------------------------------ writing in place
 for _name, (_function, _ufunc) in {
-    "iadd": (e.add, "add"), "isub": (e.subtract, "subtract"), "imul": (e.multiply, "multiply"), "itruediv":
-    (e.divide, "divide"), "ipow": (e.power, "power"), "imod": (e.remainder, "remainder"), "ifloordiv":
-    (e.floor_divide, None),
+    "iadd": (e.add, "add"), "isub": (e.subtract, "subtract"), "imul": (e.multiply, "multiply"),
+    "itruediv": (e.divide, "divide"), "ipow": (e.power, "power"), "imod": (e.remainder, "remainder"),
+    "ifloordiv": (e.floor_divide, None), "imatmul": (linalg.matmul, "matmul"),
+    "iand": (bits.bitwise_and, "bitwise_and"), "ior": (bits.bitwise_or, "bitwise_or"),
+    "ixor": (bits.bitwise_xor, "bitwise_xor"), "ilshift": (bits.left_shift, "left_shift"),
+    "irshift": (bits.right_shift, "right_shift"),
 }.items():  # fmt: skip
     setattr(Tensor, f"__{_name}__", inplace.operator(_function, _ufunc))
 
 
-def _fill(self: Tensor, value: Any) -> None:
-    self[...] = value
-
-
-# ------------------------------------------------------------------ methods
-def _reshape(self: Tensor, *shape: Any, **_: Any) -> Tensor:
-    return s.reshape(self, shape[0] if len(shape) == 1 else shape)
-
-
-def _transpose(self: Tensor, *axes: Any) -> Tensor:
-    return s.transpose(self, (axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes) or None)
-
-
+# ------------------------------------------------------------------ the rest
 def _iter(self: Tensor) -> Any:
     if not self.ndim:
         raise TypeError("iteration over a 0-d Tensor")
     return (self[k] for k in range(self.data.shape[0]))
-
-
-def _deviation(function: Callable) -> Callable:
-    def method(
-        self: Tensor,
-        axis: Any = None,
-        *,
-        ddof: float = 0,
-        correction: float | None = None,
-        keepdims: bool = False,
-    ) -> Tensor:
-        return function(self, axis, correction=ddof if correction is None else correction, keepdims=keepdims)
-
-    return method
-
-
-def _clip(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    return e.clip(self, min, max)
-
-
-def _round(self: Tensor, decimals: int = 0) -> Tensor:
-    return e.round(self, decimals)
 
 
 def _float_or_int(self: Tensor, ndigits: int | None = None) -> Any:
@@ -175,62 +140,14 @@ METHODS: dict[str, Callable] = {
     "__invert__": lambda self: lift(~self.data),
     "__pow__": _pow,
     "__rpow__": _rpow,
-    "__divmod__": _divmod,
     "__round__": _float_or_int,
     "__iter__": _iter,
     "__getitem__": inplace.getitem,
     "__setitem__": inplace.setitem,
-    "fill": _fill,
-    "reshape": _reshape,
-    "transpose": _transpose,
-    "swapaxes": s.swapaxes,
-    "squeeze": s.squeeze,
-    "ravel": lambda self: s.ravel(self),
-    "flatten": lambda self: s.reshape(e.copy(self), (-1,)),
-    "repeat": s.repeat,
-    "astype": lambda self, dtype, copy=True: e.astype(self, dtype),
-    "copy": lambda self: e.copy(self),
-    "to": creation.to,
-    "clip": _clip,
-    "round": _round,
-    "conj": e.conjugate,
-    "conjugate": e.conjugate,
-    "dot": linalg.dot,
-    "take": indexing.take,
-    "diagonal": indexing.diagonal,
-    "trace": indexing.trace,
-    "argsort": indexing.argsort,
-    "nonzero": indexing.nonzero,
-    "searchsorted": indexing.searchsorted,
-    "sum": r.sum,
-    "mean": r.mean,
-    "var": _deviation(r.var),
-    "std": _deviation(r.std),
-    "max": r.max,
-    "min": r.min,
-    "prod": r.prod,
-    "cumsum": r.cumsum,
-    "argmax": r.argmax,
-    "argmin": r.argmin,
-    "any": r.any,
-    "all": r.all,
 }
-for _name, _function in METHODS.items():
+for _name, _function in (METHODS | array_methods.METHODS).items():
     # a plain function as class attribute binds; the wrapper's name and documentation stay the op's
     setattr(Tensor, _name, _function)
-
-for _name, _property in {
-    "T": property(s.transpose, doc="The axes in reverse order."),
-    "mT": property(s.matrix_transpose, doc="The last two axes exchanged."),
-    "real": property(
-        lambda self: e.real(self) if self.data.dtype.kind == "c" else self, doc="The real part."
-    ),
-    "imag": property(e.imag, doc="The imaginary part."),
-    "flat": property(
-        lambda self: writes.Flat(self),
-        lambda self, values: np.put(self, np.arange(self.size), values),
-        doc="The elements in C order.",
-    ),
-    "flags": property(lambda self: self.data.flags, doc="How the memory is laid out."),
-}.items():
+for _name, _property in array_methods.PROPERTIES.items():
     setattr(Tensor, _name, _property)
+Tensor.__getattr__ = array_methods.absent  # type: ignore[attr-defined]

@@ -24,7 +24,7 @@ def kept(shape: Shape, axis: Axis) -> Shape:
     return tuple([1 if i in axes else n for i, n in enumerate(shape)])
 
 
-def _axis(axis: Any) -> Axis:
+def as_axes(axis: Any) -> Axis:
     return (
         axis if axis is None or type(axis) is int else tuple(axis) if hasattr(axis, "__iter__") else int(axis)
     )
@@ -51,14 +51,14 @@ def sum(x: Any, axis: Any = None, *, dtype: Any = None, keepdims: bool = False) 
     to it first.
     """
     if dtype is None:
-        return (x,), {"axis": _axis(axis), "keepdims": keepdims}
+        return (x,), {"axis": as_axes(axis), "keepdims": keepdims}
     return _converted(x, axis, dtype, keepdims)
 
 
 def _converted(x: Any, axis: Any, dtype: Any, keepdims: bool) -> Arguments:
     """Integers are added up in the dtype asked for, which NumPy would widen; floats have it already."""
     x = astype(x, dtype)
-    params = {"axis": _axis(axis), "keepdims": keepdims}
+    params = {"axis": as_axes(axis), "keepdims": keepdims}
     return (x,), params if is_float(x.dtype) else {**params, "dtype": x.dtype}
 
 
@@ -69,7 +69,7 @@ def _mean_back(F: Any, g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool) 
 @operation(vjp=(_mean_back,), saves=("x.shape",), linear="joint")
 def mean(x: Any, axis: Any = None, *, keepdims: bool = False) -> Arguments:
     """The mean over `axis`. Raises nothing for an empty axis: the result is NaN, as NumPy's."""
-    return (x,), {"axis": _axis(axis), "keepdims": keepdims}
+    return (x,), {"axis": as_axes(axis), "keepdims": keepdims}
 
 
 def _sum_to_back(F: Any, g: Any, out: Any, x: Any, *, shape: Shape) -> Any:
@@ -99,7 +99,7 @@ def _var_tangent(F: Any, ts: Any, out: Any, x: Any, *, axis: Axis, correction: f
 @operation(vjp=(_var_back,), saves=("x",), jvp=_var_tangent)
 def var(x: Any, axis: Any = None, *, correction: float = 0.0, keepdims: bool = False) -> Arguments:
     """The variance: the mean of |x - mean(x)|^2, with n - correction in the denominator."""
-    return (x,), {"axis": _axis(axis), "correction": correction, "keepdims": keepdims}
+    return (x,), {"axis": as_axes(axis), "correction": correction, "keepdims": keepdims}
 
 
 @helper
@@ -107,7 +107,7 @@ def std(x: Any, axis: Any = None, *, correction: float = 0.0, keepdims: bool = F
     """The standard deviation, sqrt(var). Its gradient is not finite where several elements deviate by 0."""
     x = lift(x)
     square = var(x, axis, correction=correction, keepdims=keepdims)
-    return sqrt(square) if common.count(x.shape, _axis(axis)) != 1 else square  # of one element: always 0
+    return sqrt(square) if common.count(x.shape, as_axes(axis)) != 1 else square  # of one element: always 0
 
 
 # ------------------------------------------------------------------ extremes: ties share evenly
@@ -125,13 +125,13 @@ def _extreme_tangent(F: Any, ts: Any, out: Any, x: Any, *, axis: Axis, keepdims:
 @operation(vjp=(_extreme_back,), jvp=_extreme_tangent, saves=("x", "out"))
 def max(x: Any, axis: Any = None, *, keepdims: bool = False) -> Arguments:
     """The largest element over `axis`; equal ones share the gradient evenly. NaN propagates."""
-    return (x,), {"axis": _axis(axis), "keepdims": keepdims}
+    return (x,), {"axis": as_axes(axis), "keepdims": keepdims}
 
 
 @operation(vjp=(_extreme_back,), jvp=_extreme_tangent, saves=("x", "out"))
 def min(x: Any, axis: Any = None, *, keepdims: bool = False) -> Arguments:
     """The smallest element over `axis`; equal ones share the gradient evenly. NaN propagates."""
-    return (x,), {"axis": _axis(axis), "keepdims": keepdims}
+    return (x,), {"axis": as_axes(axis), "keepdims": keepdims}
 
 
 def _logsumexp_back(F: Any, g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
@@ -154,7 +154,7 @@ def logsumexp(x: Any, axis: Any = None, *, keepdims: bool = False) -> Arguments:
     >>> bp.nn.logsumexp(bp.asarray([1000.0, 1000.0])).item()
     1000.6931471805599
     """
-    return (x,), {"axis": _axis(axis), "keepdims": keepdims}
+    return (x,), {"axis": as_axes(axis), "keepdims": keepdims}
 
 
 # ------------------------------------------------------------------ products
@@ -214,7 +214,7 @@ def prod(x: Any, axis: Any = None, *, dtype: Any = None, keepdims: bool = False)
     first.
     """
     if dtype is None:
-        return (x,), {"axis": _axis(axis), "keepdims": keepdims}
+        return (x,), {"axis": as_axes(axis), "keepdims": keepdims}
     return _converted(x, axis, dtype, keepdims)
 
 

@@ -123,12 +123,21 @@ class Flat:
     def __setitem__(self, key: Any, value: Any) -> None:
         np.put(self.base, self._places(key), value)  # type: ignore[arg-type]
 
+    def fill(self, values: Any) -> None:
+        """Write all elements; `values` are repeated, or cut, to as many."""
+        self[:] = values
+
     def copy(self) -> Tensor:
         """All elements, in memory of their own."""
         return self[:]
 
 
 # ------------------------------------------------------------------ order
+def fill(self: Tensor, value: Any) -> None:
+    """All elements one value."""
+    self[...] = value
+
+
 def sort(
     self: Tensor, axis: int = -1, kind: str | None = None, order: Any = None, *, stable: bool | None = None
 ) -> None:
