@@ -27,6 +27,10 @@ CASES = [
     OpCase("matvec", normal((3, 4), (5, 4)), id="matvec-broadcast"),
     OpCase("vecmat", normal((3,), (2, 3, 4)), complex=True),
     OpCase("vecmat", normal((5, 3), (3, 4)), id="vecmat-broadcast"),
+    OpCase("reinterpret", normal((3, 4)), call=lambda f, x: f(x, np.result_type(x.dtype, np.complex64)),
+           numpy=lambda x: x.view(complex), narrow="complex64", half=False),
+    OpCase("reinterpret", normal((3, 2)), call=lambda f, x: f(x * (1 + 2j), np.result_type(x.dtype)),
+           numpy=lambda x: (x * (1 + 2j)).view(float), half=False, id="reinterpret-complex"),
     # complex arguments, where the table of the reals has none
     unary("arcsin", uniform(-0.8, 0.8), complex=True, id="arcsin-complex"),
     unary("arccos", uniform(-0.8, 0.8), complex=True, id="arccos-complex"),

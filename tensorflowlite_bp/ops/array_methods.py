@@ -11,7 +11,7 @@ import numpy as np
 
 from ..autograd.record import applyn, lift
 from ..autograd.tensor import Tensor, wrap
-from ..errors import DTypeError, GradientError, message
+from ..errors import DTypeError, message
 from . import creation, floating, inplace, linalg, writes
 from . import elementwise as e
 from . import reductions as r
@@ -215,17 +215,6 @@ def view(self: Tensor, dtype: Any = None, type: Any = None) -> Tensor:
         return inplace.getitem(self, ...)
     if self.node is None:
         return wrap(self.data.view(dtype))
-    kinds = self.data.dtype.kind + np.dtype(dtype).kind
-    width = self.data.real.dtype.itemsize
-    if kinds not in ("cf", "fc") or np.empty(0, dtype).real.dtype.itemsize != width:
-        raise GradientError(
-            message(
-                "view",
-                "reading the bytes of a recording tensor as another dtype has no derivative.",
-                received=f"{self.dtype} as {np.dtype(dtype)}",
-                hint=".astype converts the values; .detach() leaves the graph.",
-            )
-        )
     return floating.reinterpret(self, dtype)
 
 

@@ -11,6 +11,7 @@ from ..autograd.declare import Arguments, binary, operation, pair, unary
 from ..autograd.op import helper
 from ..autograd.record import constant, lift, nondiff
 from ..autograd.tensor import Tensor
+from ..errors import DTypeError, message
 from .elementwise import astype, copysign, floor_divide, fmod, isinf, power, remainder, trunc, where
 
 fabs = unary(
@@ -89,20 +90,28 @@ def _reinterpret_back(F: Any, g: Any, out: Any, x: Any, *, dtype: Any) -> Any:
     return F.stack([F.real(g), -F.imag(g)], axis=-1).reshape(x.shape)
 
 
-def _reinterpret_tangent(F: Any, ts: Any, out: Any, x: Any, *, dtype: Any) -> Any:
-    (t,) = ts
-    if t.dtype.kind == "c":
-        return F.stack([F.real(t), F.imag(t)], axis=-1).reshape((*t.shape[:-1], -1))
-    return t[..., ::2] + 1j * t[..., 1::2]
+def _reinterpret(B: Any) -> Any:
+    def forward(x: Any, *, dtype: Any) -> Any:
+        return (x if x.strides[-1] == x.dtype.itemsize else x.copy()).view(dtype)
+
+    return forward
 
 
-@operation(
-    vjp=(_reinterpret_back,),
-    jvp=_reinterpret_tangent,
-    saves=("x.shape",),
-    view=True,
-    forward=lambda B: lambda x, *, dtype: x.view(dtype),
-)
+@operation(vjp=(_reinterpret_back,), saves=("x.shape",), linear="joint", view=True, forward=_reinterpret)
 def reinterpret(x: Any, dtype: Any) -> Arguments:
-    """The memory of complex numbers as pairs of reals along the last axis, or the other way round."""
-    return (x,), {"dtype": np.dtype(dtype)}
+    """The memory of complex numbers as pairs of reals along the last axis, or the other way round.
+
+    Raises DTypeError for any other reading of bytes: it has no derivative.
+    """
+    x, dtype = lift(x), np.dtype(dtype)
+    pair = np.empty(0, x.dtype if x.dtype.kind == "c" else dtype).real.dtype
+    if x.dtype.kind + dtype.kind not in ("cf", "fc") or pair != (dtype if dtype.kind == "f" else x.dtype):
+        raise DTypeError(
+            message(
+                "view",
+                "of recording tensors only complex numbers are read as pairs of reals, and back.",
+                received=f"{x.dtype} as {dtype}",
+                hint=".astype converts the values; .detach() leaves the graph.",
+            )
+        )
+    return (x,), {"dtype": dtype}
