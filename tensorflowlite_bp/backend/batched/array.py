@@ -153,6 +153,9 @@ class Batched:
     def copy(self) -> Any:
         return made(self.data.copy(), self.levels, self.env)
 
+    def view(self, dtype: Any) -> Any:
+        return viewing(self.data.view(dtype), self)
+
     def flatten(self) -> Any:
         return self.copy().reshape(-1)
 
