@@ -292,6 +292,8 @@ def test_from_jax_shares_memory():
     x = room[-room.data.ctypes.data % 64 // 8 :][:64]
     out = from_jax(f)(x)
     assert seen == [x.data.ctypes.data, out.data.ctypes.data]
+    for y in (x, bp.tensor(x.data, requires_grad=True)):
+        assert not np.may_share_memory(from_jax(lambda x: x)(y).data, x.data)
     for strided in (x[::2], bp.broadcast_to(x, (2, 64))):
         close(from_jax(lambda x: x + 1)(strided), np.ones(strided.shape))
 

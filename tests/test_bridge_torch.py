@@ -146,9 +146,14 @@ def test_to_torch_shares_memory_and_sees_writes():
         out.add_(1)  # exp's derivative is its result
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         out.sum().backward()
-    same = to_torch(lambda x: x)(x)  # memory of its own, whose writes torch counts
-    same.add_(1)
-    assert x.tolist() == [1] * 5
+    constant = np.zeros(5, np.float32)
+    constant.flags.writeable = False
+    for view in (lambda x: x, lambda x: x[1:], lambda x: bp.asarray(constant)):
+        to_torch(view)(x).add_(1)  # memory of its own, whose writes torch counts
+    first, second = to_torch(lambda x: (y := x * 1, y[1:]))(x)
+    second.add_(1)
+    assert x.tolist() == first.tolist() == [1] * 5
+    assert not constant.any()
 
 
 def test_to_torch_without_gradients():
@@ -260,8 +265,10 @@ def test_from_torch_shares_memory():
     x = bp.tensor(Y, requires_grad=True)
     out = from_torch(f)(x)
     assert seen == [x.data.ctypes.data, out.data.ctypes.data]
-    for same in (from_torch(lambda t: t)(x), from_torch(lambda t: t)(x.detach())):
-        assert same.data.ctypes.data != x.data.ctypes.data
+    for same in (from_torch(lambda t: t[1:])(x), from_torch(lambda t: t)(x.detach())):
+        assert not np.may_share_memory(same.data, x.data)
+    whole, part = from_torch(lambda t: (y := t * 1, y[1:]))(x)
+    assert not np.may_share_memory(whole.data, part.data)
     with pytest.raises(GradientError, match="wrote to one of its arguments"):
         from_torch(lambda t: t.add_(1))(bp.ones(3))
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..autograd import tree
 from ..autograd.batching import around, cross
 from ..autograd.op import graph, is_float
@@ -121,6 +123,11 @@ def batched(f: Function, axes: Sequence[int | None], size: int) -> Function:
             return [stack(column) for column in zip(*rows, strict=True)]
 
     return together
+
+
+def shares(x: Tensor, others: Sequence[Tensor]) -> bool:
+    """Whether x lies in memory of the others, of which the other library could not know."""
+    return any(np.may_share_memory(x.data, o.data) for o in others)
 
 
 def check_closed(where: str, outs: Sequence[Any]) -> None:

@@ -25,7 +25,7 @@ from ..ops.elementwise import astype
 from ..ops.reductions import sum as total
 from ..ops.shape import moveaxis
 from ..utils.optional import optional
-from ._calls import Flat, Function, batched, check_closed, each_sample, pulled, pushed, tensors
+from ._calls import Flat, Function, batched, check_closed, each_sample, pulled, pushed, shares, tensors
 
 jax: Any = optional("jax", extra="jax")
 jnp: Any = optional("jax.numpy", extra="jax")
@@ -242,7 +242,7 @@ def _called(fn: Function, xs: list[Tensor]) -> list[Any]:
     values = [_theirs(x) for x in xs]
     places = [k for k, x in enumerate(xs) if x.node is not None] if recording() else []
     if not places:
-        return [_ours(o) if isinstance(o, jax.Array) else o for o in fn(*values)]
+        return [_result(o, xs) if isinstance(o, jax.Array) else o for o in fn(*values)]
     split = _Split(fn, values, places)
     results, pull, rest = jax.vjp(split, *[values[k] for k in places], has_aux=True)
     jax.block_until_ready(pull)  # what it keeps is computed from our memory
@@ -252,11 +252,17 @@ def _called(fn: Function, xs: list[Tensor]) -> list[Any]:
         _OP,
         xs,
         {"owner": _Vjp(fn, places, pull, [outs[k] for k in arrays])},
-        [_ours(outs[k]) for k in arrays],
+        [_result(outs[k], xs) for k in arrays],
     )
     for k, o in zip(arrays, made, strict=True):
         outs[k] = o
     return outs
+
+
+def _result(o: Any, xs: list[Tensor]) -> Tensor:
+    """A JAX function may give back an argument, which is our memory."""
+    out = _ours(o)
+    return wrap(out.data.copy()) if shares(out, xs) else out
 
 
 class _Split:

@@ -14,6 +14,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..autograd.custom import attach, function_op
 from ..autograd.modes import enable_grad, recording
 from ..autograd.node import Leaf, next_seq
@@ -32,6 +34,7 @@ from ._calls import (
     in_places,
     pulled,
     pushed,
+    shares,
     tensors,
 )
 
@@ -47,6 +50,10 @@ def _ours(t: Any) -> Tensor:
 
 def _theirs(x: Tensor) -> Any:
     return torch.from_dlpack(x.detach())
+
+
+def _writable(x: Tensor) -> bool:
+    return not isinstance(x.data, np.ndarray) or x.data.flags.writeable
 
 
 def _is_float(t: Any) -> bool:
@@ -113,16 +120,9 @@ class _Call:
             with enable_grad():
                 results = inner()
         check_closed("to_torch", results)
-        # the version counter of the result is its own: it must not be another tensor's memory
-        taken = {_storage(x) for x in xs}
-        given = []
-        for out in outs:
-            t = _theirs(out)
-            if _storage(t) in taken:
-                t = t.clone()
-            taken.add(_storage(t))
-            given.append(t)
-        return tuple(given)
+        # a result has a version counter of its own: its memory must not be another tensor's
+        own = [_writable(o) and not shares(o, [*ours, *outs[:k]]) for k, o in enumerate(outs)]
+        return tuple([_theirs(o) if mine else _theirs(o).clone() for o, mine in zip(outs, own, strict=True)])
 
 
 class _OnTorch(torch.autograd.Function):
@@ -347,8 +347,11 @@ _OP = function_op("from_torch")
 
 def _attach(args: list[Tensor], leaves: list[Any], outs: list[Any]) -> list[Tensor]:
     """torch's results as Tensors: on our tape where they depend on something that requires grad."""
-    shared = {_storage(x) for x in leaves}
-    values = [_ours(o.clone() if o.grad_fn is None or _storage(o) in shared else o) for o in outs]
+    taken = {_storage(x) for x in leaves}
+    values = []
+    for o in outs:
+        values.append(_ours(o.clone() if o.grad_fn is None or _storage(o) in taken else o))
+        taken.add(_storage(o))
     if any(o.requires_grad for o in outs):
         values = attach(_OP, args, {"owner": _Segment(leaves, outs)}, values)
         for value, o in zip(values, outs, strict=True):
