@@ -255,8 +255,8 @@ def test_integrals(name, n):
 def test_more_integrals():
     check(lambda m, y: m.romb(y, dx=0.3), Q, real_integrate, [real(2, 9)])
     check(lambda m, y: m.cumulative_trapezoid(y, initial=0), Q, real_integrate, [real(2, 9)])
-    with pytest.raises(TypeError, match=r"scipy\.integrate\.odeint"):
-        Q.odeint(np.sin, bp.tensor(1.0, requires_grad=True), [0, 1])
+    with pytest.raises(TypeError, match=r"scipy\.integrate\.solve_ivp"):
+        Q.solve_ivp(lambda t, y: -y, (0, 1), bp.tensor([1.0], requires_grad=True))
 
 
 # ------------------------------------------------------------------ images
@@ -315,3 +315,20 @@ def test_scipys_optimiser_takes_our_gradients():
     np.testing.assert_allclose(newton.x, 1, atol=1e-8)
     root = scipy.optimize.root(lambda x: x**3 - 2, [1.0], jac=bp.jacobian(lambda x: x**3 - 2))
     assert root.x[0] == pytest.approx(2 ** (1 / 3))
+
+
+# ------------------------------------------------------------------ differential equations
+def motion(y, t, arg, more):
+    return -np.sqrt(t) - y + arg - np.mean((y + more["shift"]) ** 2)
+
+
+def test_odeint():
+    y0, t, arg, more = real(3), np.array([0.1, 0.15, 0.3]), real(3, seed=1), {"shift": real(3, seed=2)}
+    f = lambda y0, t, arg, more: Q.odeint(motion, y0, t, (arg, more), rtol=1e-11, atol=1e-11)
+    want = real_integrate.odeint(motion, y0, t, (arg, more))
+    np.testing.assert_allclose(f(bp.asarray(y0), t, arg, more).numpy(), want, rtol=1e-6)
+    check_grads(f, [y0, t, arg, more], modes=("rev",))  # each mode by itself: they agree to the solver's accuracy
+    check_grads(f, [y0, t, arg, more], modes=("fwd",))
+    hidden = bp.tensor(2.0, requires_grad=True)
+    with pytest.raises(bp.GradientError, match="args"):
+        Q.odeint(lambda y, t: -hidden * y, bp.asarray(y0), t)

@@ -153,6 +153,11 @@ def test_multivariate_normal():
             assert got.shape == np.shape(theirs(*args))
     symmetric = lambda x, m, c: T.multivariate_normal.logpdf(x, m, (c + c.T) / 2)
     check_grads(symmetric, [x, mean, cov])
+    entropy = T.multivariate_normal.entropy
+    np.testing.assert_allclose(
+        entropy(mean, bp.asarray(cov)).item(), real.multivariate_normal.entropy(mean, cov)
+    )
+    check_grads(lambda m, c: entropy(m, (c + c.T) / 2), [mean, cov])
     singular = np.outer([1.0, 2, 3], [1, 2, 3]) + np.diag([0, 1.0, 0])
     flat = mean * 0 + np.array([1.0, 1, 3])
     np.testing.assert_allclose(

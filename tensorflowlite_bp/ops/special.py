@@ -25,6 +25,11 @@ from .elementwise import astype
 _WIDE = frozenset(map(np.dtype, ("float32", "float64", "complex64", "complex128")))
 
 
+def floating(x: Any) -> Tensor:
+    """A Tensor of the dtype in which SciPy computes."""
+    return x if type(x) is Tensor and x.data.dtype.char in "dfDF" else floats(x)[0]
+
+
 def floats(*values: Any) -> list[Tensor]:
     """Tensors of one floating dtype, as SciPy's functions see them."""
     like = next((v for v in values if isinstance(v, Tensor)), None)
@@ -42,7 +47,7 @@ def floats(*values: Any) -> list[Tensor]:
 
 def complexes(x: Any) -> Tensor:
     """The same, and complex: for functions whose result is."""
-    (x,) = floats(x)
+    x = floating(x)
     return x if x.dtype.kind == "c" else astype(x, "complex64" if x.dtype == "float32" else "complex128")
 
 
@@ -88,7 +93,7 @@ def one(
     op = Op(f"special.{name}", vjp=(vjp,), saves=saves, elementwise=True, **more)
     if make is complexes:
         return declared(op, lambda x, /: apply1(op, complexes(x)), more.get("forward"), doc)
-    return declared(op, lambda x, /: apply1(op, floats(x)[0]), more.get("forward"), doc)
+    return declared(op, lambda x, /: apply1(op, floating(x)), more.get("forward"), doc)
 
 
 def many(
@@ -155,7 +160,7 @@ def ordered(
                     name, f"the arguments are {', '.join(parameters)} and x.", received=f"{len(args)} of them"
                 )
             )
-        x = complexes(args[-1]) if make is complexes else floats(args[-1])[0]
+        x = complexes(args[-1]) if make is complexes else floating(args[-1])
         at = tuple([fixed(name, n, v) for n, v in zip(parameters, args, strict=False)])
         wide = [v.dtype for v in at if hasattr(v, "dtype") and v.ndim]
         if wide and (dtype := np.result_type(x.dtype, *wide)) != x.dtype:

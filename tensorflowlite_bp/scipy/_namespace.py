@@ -118,15 +118,19 @@ def dispatching(path: str, name: str, theirs: Callable, ours: Callable | None) -
 
     def call(*args: Any, **kwargs: Any) -> Any:
         for a in args:
-            if kinds[type(a)]:
+            kind = kinds[type(a)]
+            if kind:
+                if kind == 1 and ours is not None and not kwargs:
+                    return ours(*args)
                 return _chosen(path, name, theirs, ours, args, kwargs)
-        for a in kwargs.values():
-            if kinds[type(a)]:
-                return _chosen(path, name, theirs, ours, args, kwargs)
+        if kwargs:
+            for a in kwargs.values():
+                if kinds[type(a)]:
+                    return _chosen(path, name, theirs, ours, args, kwargs)
         return theirs(*args, **kwargs)
 
     call.__name__ = call.__qualname__ = name
-    call.__module__ = f"{__package__}.{path}"
+    call.__module__ = getattr(theirs if ours is None else ours, "__module__", None) or f"scipy.{path}"
     call.__doc__ = (ours or theirs).__doc__
     call.__wrapped__ = theirs  # type: ignore[attr-defined]
     return call

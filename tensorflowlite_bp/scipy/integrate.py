@@ -4,7 +4,8 @@
 >>> bp.grad(bp.scipy.integrate.trapezoid)(np.array([1.0, 2.0, 3.0]))
 array([0.5, 1. , 0.5])
 
-What calls a function of the user's (quad, solve_ivp) refuses recording Tensors by name.
+`odeint` differentiates by its adjoint equation. What else calls a function of the user's (quad, solve_ivp)
+refuses recording Tensors by name.
 """
 
 from typing import Any
@@ -15,6 +16,7 @@ from ..ops.reductions import cumsum
 from ..ops.shape import concatenate, moveaxis
 from ..ops.special import floats
 from ._namespace import names
+from ._odeint import odeint
 
 
 def _steps(name: str, y: Any, x: Any, dx: Any, axis: int) -> tuple[Tensor, Any]:
@@ -95,6 +97,6 @@ def romb(y: Any, dx: Any = 1.0, axis: int = -1, show: bool = False) -> Tensor:
     return row[-1]
 
 
-OURS = {f.__name__: f for f in (trapezoid, cumulative_trapezoid, simpson, romb)}
+OURS = {f.__name__: f for f in (trapezoid, cumulative_trapezoid, simpson, romb, odeint)}
 
 __getattr__, __dir__ = names("integrate", OURS, globals())

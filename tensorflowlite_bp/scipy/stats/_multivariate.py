@@ -91,7 +91,15 @@ def _squeezed(x: Tensor) -> Tensor:
     return reshape(x, ()) if x.size == 1 else x
 
 
+def _entropy(mean: Any = None, cov: Any = 1) -> Tensor:
+    """The entropy of the normal distribution."""
+    centred, cov = _centred("multivariate_normal", 0.0 if mean is None else mean, mean, cov)
+    _, log_det, rank = _squared_length("multivariate_normal", centred, cov, False)
+    return 0.5 * (rank * (1.0 + LOG_2PI) + log_det)
+
+
 multivariate_normal = Multivariate("multivariate_normal", _normal)
+multivariate_normal.ours["entropy"] = _entropy
 multivariate_t = Multivariate("multivariate_t", _student)
 
 
