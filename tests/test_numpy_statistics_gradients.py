@@ -233,6 +233,14 @@ def test_products_with_zeros():
     x = np.array([[2.0, 0.0, 3.0, 0.0], [0.0, 5.0, 1.0, 2.0]])
     for f in (lambda a: np.cumprod(a, 1), lambda a: np.prod(a, 1), np.cumprod, lambda a: np.nanprod(a, 0)):
         check_grads(f, [x], order=2)
+    check_grads(lambda a: np.cumprod(a, 1), [x], order=3)
+
+
+@pytest.mark.parametrize("f", [np.prod, lambda a: np.cumprod(a)[1]])
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_products_that_leave_the_range_of_floats(f, size):
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(gradient(f, np.array([size, size])), [size, size])
 
 
 def test_what_is_constant_and_what_is_missing():
