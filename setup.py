@@ -87,7 +87,7 @@ class Build(build_ext):
                 flags = common + math + unroll + LEVELS[level]
                 jobs.append((source, level, flags, [*macros, ("TFLBP_ISA", level)]))
         plain = [*KERNELS.glob("cpu/*.cpp"), *KERNELS.glob("bindings/*.cpp")]
-        plain.remove(KERNELS / CUDA_BINDINGS)
+        plain = [p for p in plain if not p.name.startswith("bind_cuda")]
         jobs += [
             (source, "any", common, macros + (told if source.name == "bind.cpp" else []))
             for source in sorted(plain)
@@ -167,10 +167,10 @@ class Build(build_ext):
                 made.with_suffix(".log").write_text(done.stderr)
             return str(made)
 
-        def bind(_):
+        def bind(source):
             toolkit = Path(NVCC).resolve().parent.parent
             return self.compiler.compile(
-                [f"kernels/{CUDA_BINDINGS}"],
+                [source],
                 output_dir=str(folder),
                 macros=[("TFLBP_CUDA_BUILT", f'"{";".join(arches)}"')],
                 include_dirs=[str(KERNELS), pybind11.get_include(), str(toolkit / "include")],
@@ -180,13 +180,13 @@ class Build(build_ext):
         try:
             os.chdir(ROOT)
             with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
-                bound = pool.submit(bind, None)
+                bound = [pool.submit(bind, source) for source in CUDA_BINDINGS]
                 objects = list(
                     pool.map(
                         compile_one, sorted(KERNELS.glob("cuda/*.cu"), key=os.path.getsize, reverse=True)
                     )
                 )
-                objects.append(bound.result())
+                objects += [job.result() for job in bound]
             told.write_text(repr([NVCC, flags]))
             self._link(ext, objects, [*cuda_libraries(), "-Wl,--exclude-libs,ALL", "-pthread"])
         except Exception as error:
@@ -222,7 +222,7 @@ class Build(build_ext):
 
 CUDA_ARCHES = "80;90;100;120"
 CUDA_OLDEST = (12, 8)  # the first that knows sm_100 and sm_120
-CUDA_BINDINGS = "bindings/bind_cuda.cpp"
+CUDA_BINDINGS = ["kernels/bindings/bind_cuda.cpp", "kernels/bindings/bind_cuda_lt.cpp"]
 
 
 def cuda_skipped(cause):
@@ -306,7 +306,7 @@ if os.environ.get("TFLBP_CUDA") != "only":
         )
     )
 if NVCC:
-    EXTENSIONS.append(Extension("tensorflowlite_bp._native_cuda", [f"kernels/{CUDA_BINDINGS}"]))
+    EXTENSIONS.append(Extension("tensorflowlite_bp._native_cuda", CUDA_BINDINGS))
 
 setup(
     ext_modules=EXTENSIONS,

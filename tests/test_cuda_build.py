@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cuda_hosts import KERNELS, ROOT, emulator_module, needs_emulator
+from cuda_hosts import CXX, KERNELS, ROOT, emulator_module, needs_emulator, run
 
 from tensorflowlite_bp.backend.cuda import Nvrtc
 from tensorflowlite_bp.backend.cuda.host import sources
@@ -154,6 +154,34 @@ def test_16_bytes_at_a_time(family, tmp_path):
         if (not reads and base != "random_words") or not (writes or only_reads):
             wrong.append(f"{name}: {reads} wide loads, {writes} wide stores")
     assert not wrong, "\n".join(wrong)
+
+
+# ------------------------------------------------------------------ cublasLt
+def test_our_declarations_of_cublaslt_are_nvidia_s():
+    headers = [*(Path(p, "nvidia", "cu13", "include") for p in sys.path), Path("/usr/local/cuda/include")]
+    found = [h for h in headers if (h / "cublasLt.h").exists()]
+    if not found or not Path("/usr/local/cuda/include/crt").exists():
+        pytest.skip("the headers of cublasLt and of the run time are not installed")
+    after = ["-idirafter", "/usr/local/cuda/include"]
+    source = KERNELS / "tests/check_cublaslt.cu"
+    run(CXX, "-std=c++17", "-fsyntax-only", f"-I{KERNELS}", f"-I{found[0]}", *after, "-x", "c++", source)
+
+
+@needs_nvcc
+def test_products_reach_cublaslt_as_they_should(built, tmp_path):
+    """On a stand-in for the library that multiplies on the host, by what NVIDIA documents."""
+    fake, library = KERNELS / "tests/fake_cublaslt.cu", tmp_path / "libfake.so"
+    run(CXX, "-std=c++17", "-O1", "-shared", "-fPIC", f"-I{KERNELS}", "-x", "c++", fake, "-o", library)
+    program, module = Path(__file__).parent / "cuda_lt_program.py", next(built.rglob("_native_cuda*.so"))
+    done = subprocess.run(
+        [sys.executable, program, module, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.split() == ["64", "products"]
 
 
 # ------------------------------------------------------------------ NVRTC, without CuPy: that wants a device

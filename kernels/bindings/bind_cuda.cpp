@@ -11,6 +11,10 @@
 
 namespace py = pybind11;
 
+#if !defined(TFLBP_EMULATOR)
+void bind_lt(py::module_& m);  // bind_cuda_lt.cpp
+#endif
+
 namespace {
 
 using tflbp_cuda::Kernel;
@@ -105,6 +109,7 @@ void bind_host(py::module_& m) {
             return out;
         },
         "Of the kernel of that number on the current device: registers, shared and local bytes.");
+    bind_lt(m);
     m.attr("arches") = TFLBP_CUDA_BUILT;
     m.attr("runtime_version") = CUDART_VERSION;
 }

@@ -55,11 +55,12 @@ __device__ __forceinline__ A slope(A x) {
     return A(1);
 }
 
+// The result may overwrite an operand.
 #define ALONG_ROW int(blockIdx.x * blockDim.x + threadIdx.x), int(gridDim.x * blockDim.x)
 
 template <class T, int KIND>
-__global__ void __launch_bounds__(256, 1) activation(const T* __restrict__ x, const T* __restrict__ bias,
-                                                     T* __restrict__ out, int64_t rows, int64_t n) {
+__global__ void __launch_bounds__(256, 1)
+    activation(const T* x, const T* __restrict__ bias, T* out, int64_t rows, int64_t n) {
     typedef typename Compute<T>::type A;
     for (int64_t r = blockIdx.y; r < rows; r += gridDim.y)
         map(
@@ -72,8 +73,7 @@ __global__ void __launch_bounds__(256, 1) activation(const T* __restrict__ x, co
 
 template <class T, int KIND>
 __global__ void __launch_bounds__(256, 1)
-    activation_backward(const T* __restrict__ g, const T* __restrict__ x, const T* __restrict__ bias,
-                        T* __restrict__ dx, int64_t rows, int64_t n) {
+    activation_backward(const T* g, const T* x, const T* __restrict__ bias, T* dx, int64_t rows, int64_t n) {
     typedef typename Compute<T>::type A;
     for (int64_t r = blockIdx.y; r < rows; r += gridDim.y)
         map(

@@ -7,18 +7,23 @@ from .host import Host
 KINDS = {"relu": 0, "gelu": 1, "gelu_tanh": 2, "silu": 3, "softplus": 4}  # as in activation.cuh
 
 
-def activation(host: Host, kind: str, x: Array, bias: Array | None = None) -> Array:
-    """f(x + bias); bias along the last axis."""
+def activation(
+    host: Host, kind: str, x: Array, bias: Array | None = None, *, out: Array | None = None
+) -> Array:
+    """f(x + bias); bias along the last axis. out: dense, may be x."""
     x = host.dense(x)
-    out = host.empty(x.shape, x.dtype)
+    out = host.empty(x.shape, x.dtype) if out is None else out
     _launch(host, f"activation<{type_name(x)}, {KINDS[kind]}>", x, bias, (x, bias, out))
     return out
 
 
-def activation_backward(host: Host, kind: str, g: Array, x: Array, bias: Array | None = None) -> Array:
-    """g f'(x + bias): the cotangent of x; that of the bias is its `norms.column_sums`."""
+def activation_backward(
+    host: Host, kind: str, g: Array, x: Array, bias: Array | None = None, *, out: Array | None = None
+) -> Array:
+    """g f'(x + bias): the cotangent of x; that of the bias is its `norms.column_sums`. out: dense, may be
+    g."""
     g, x = host.dense(g), host.dense(x)
-    dx = host.empty(x.shape, x.dtype)
+    dx = host.empty(x.shape, x.dtype) if out is None else out
     _launch(host, f"activation_backward<{type_name(x)}, {KINDS[kind]}>", x, bias, (g, x, bias, dx))
     return dx
 

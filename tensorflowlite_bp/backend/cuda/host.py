@@ -32,6 +32,9 @@ class Host:
 
     def __init__(self, xp: Any) -> None:
         self.xp = xp
+        self.tf32 = (
+            False  # whether float32 products may round their operands to 10 bits, as CUPY_TF32 lets CuPy's
+        )
         self._cupy = xp.__name__ == "cupy"
 
     # ------------------------------------------------------------------ arrays
@@ -52,6 +55,9 @@ class Host:
 
     def stream(self) -> int:
         return self.xp.cuda.get_current_stream().ptr if self._cupy else 0
+
+    def device(self) -> int:
+        return self.xp.cuda.Device().id if self._cupy else 0
 
     @cached_property
     def processors(self) -> int:

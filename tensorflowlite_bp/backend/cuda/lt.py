@@ -1,21 +1,89 @@
-"""Products by cublasLt, where the host has it."""
+"""Products by cublasLt, where the host has it: on its own handle and workspace, so that a graph can capture
+it.
 
+What its epilogues lack is done by our own elementwise kernels behind it.
+"""
+
+from importlib import import_module
 from typing import Any
 
 from ..._typing import Array
 from .host import Host
 
+TYPES = {"float16": 2, "bfloat16": 14, "float32": 0, "float64": 1}  # as in cublaslt.h
+PLAIN, RELU, BIAS, GELU_TANH = 1, 2, 4, 32
+WORKSPACE = 32 << 20  # bytes for each stream: what NVIDIA advises for sm_90
 
-def gemm(
+_ready: dict[int, bool] = {}  # by host
+_workspaces: dict[tuple[int, int, int], Array] = {}  # by host, device and stream
+
+
+def available(host: Host) -> bool:
+    """Whether the host's module has found cublasLt."""
+    found = _ready.get(id(host))
+    if found is None:
+        module = getattr(host, "module", None)
+        found = hasattr(module, "lt_open") and bool(module.lt_open() or module.lt_open(_path()))
+        _ready[id(host)] = found
+    return found
+
+
+def _path() -> str:
+    """Where CuPy's own way of finding libraries has it; "" if nowhere."""
+    try:
+        finder: Any = import_module("cuda.pathfinder")
+        return finder.load_nvidia_dynamic_lib("cublasLt").abs_path
+    except Exception:  # no pathfinder, no library: our own kernel runs
+        return ""
+
+
+def _workspace(host: Host, stream: int) -> Array:
+    key = id(host), host.device(), stream
+    if key not in _workspaces:
+        _workspaces[key] = host.empty((WORKSPACE,), host.xp.uint8)
+    return _workspaces[key]
+
+
+def product(
     host: Host,
-    a: Array,
-    b: Array,
+    a: tuple[Array, bool, int, int],
+    b: tuple[Array, bool, int, int],
+    sizes: tuple[int, int, int],
     bias: Array | None,
     kind: str | None,
-    aux: Array | None,
     out: Array,
     alpha: float,
     beta: float,
-) -> Any:
-    """Whether cublasLt took the product."""
-    return False
+) -> bool:
+    """Whether cublasLt made f(alpha a @ b + beta out + bias) in out, for the kinds None, "relu" and
+    "gelu_tanh".
+
+    a, b: as `products._operand` gives them; sizes (m, n, k).
+    """
+    (own_a, ta, lda, step_a), (own_b, tb, ldb, step_b) = a, b
+    if not sizes[2] or not available(host):
+        return False
+    epilogue = {None: 0, "relu": RELU, "gelu_tanh": GELU_TANH}[kind] | (BIAS if bias is not None else 0)
+    stream = host.stream()
+    space = _workspace(host, stream)
+    places = [host.value(x) for x in (own_a, own_b, out, bias)]
+    steps = (step_a if own_a.shape[0] > 1 else 0, step_b if own_b.shape[0] > 1 else 0)
+    module: Any = host.module  # type: ignore[attr-defined]
+    return module.lt_product(
+        *places,
+        TYPES[out.dtype.name],
+        *sizes,
+        int(ta),
+        int(tb),
+        lda,
+        ldb,
+        out.shape[0],
+        *steps,
+        epilogue or PLAIN,
+        int(host.tf32),
+        host.value(space),
+        WORKSPACE,
+        float(alpha),
+        float(beta),
+        stream,
+    )

@@ -75,10 +75,11 @@ def gemm(
         out, beta = host.empty((batch, m, n), a.dtype), 0.0
     if not out.size:
         return out
-    if lt.gemm(host, a, b, bias, kind, aux, out, alpha, beta):
+    left, right = _operand(host, a), _operand(host, b)
+    if _by_lt(host, left, right, (m, n, k), bias, kind, aux, out, alpha, beta):
         return out
-    a, ta, lda, step_a = _operand(host, a)
-    b, tb, ldb, step_b = _operand(host, b)
+    a, ta, lda, step_a = left
+    b, tb, ldb, step_b = right
     step_a, step_b = step_a if a.shape[0] > 1 else 0, step_b if b.shape[0] > 1 else 0
     t = type_name(out)
     r = 8 if t == "float" and min(m, n) >= 1024 else 4
@@ -99,6 +100,34 @@ def gemm(
             args = (part, out[at], bias, own_aux, count, m, n, n, m * n, *tail)
             host.launch(f"gemm_finish<{t}>", ceil_div(count * m * n, 256), 256, args)
     return out
+
+
+def _by_lt(
+    host: Host,
+    a: tuple,
+    b: tuple,
+    sizes: tuple[int, int, int],
+    bias: Array | None,
+    kind: str | None,
+    aux: Array | None,
+    out: Array,
+    alpha: float,
+    beta: float,
+) -> bool:
+    """Whether cublasLt took the product; an activation that it lacks, or whose input is kept, goes behind
+    it."""
+    inside = kind is None or kind == "relu" or (kind == "gelu_tanh" and aux is None)
+    to = out if inside or kind is None or kind.startswith("times_") or aux is None else aux
+    if to is not out and beta:
+        return False
+    if not lt.product(host, a, b, sizes, bias, kind if inside else None, to, alpha, beta):
+        return False
+    if not inside and kind is not None:
+        if kind.startswith("times_"):
+            activations.activation_backward(host, kind[6:], out, aux, out=out)
+        else:
+            activations.activation(host, kind, to, out=out)
+    return True
 
 
 def matmul(host: Host, x: Array, y: Array) -> Array:
