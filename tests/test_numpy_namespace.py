@@ -11,8 +11,8 @@ from tensorflowlite_bp.numpy._refused import REFUSED
 def test_every_public_name_is_there():
     for name in real.__all__:
         assert hasattr(np, name), name
-    for module in ("linalg", "fft"):
-        assert getattr(np, module) is getattr(real, module)
+    for module in ("linalg", "fft", "random"):
+        assert all(hasattr(getattr(np, module), name) for name in getattr(real, module).__all__), module
     assert set(real.__all__) <= set(dir(np))
     with pytest.raises(AttributeError, match="no attribute 'cosinus'"):
         _ = np.cosinus
@@ -62,3 +62,26 @@ def test_the_gradient_of_numpy_code():
 def test_what_makes_no_sense_says_so(name):
     with pytest.raises(TypeError, match=rf"bp\.numpy\.{name}\].*"):
         getattr(np, name)("file")
+
+
+def test_nested_lists_of_tensors_are_arrays():
+    """As in autograd: d/dx sqrt(x^2 + (x + 2)^2) at 0 is 1."""
+    assert bp.grad(lambda x: np.linalg.norm([x, x + 2]))(0.0) == 1.0
+    assert bp.grad(lambda x: np.linalg.det([[x, 2.0], [1.0, x]]))(3.0) == pytest.approx(6.0)
+    assert bp.grad(lambda x: np.sum(np.append([x, 2 * x], x)))(1.0) == 4.0
+    assert bp.grad(lambda x: abs(np.fft.fft([x, x * x])[1]))(3.0) == pytest.approx(5.0)
+    x = bp.tensor(real.float32(2.0), requires_grad=True)
+    assert np.array([x, 1.0]).dtype == real.array([real.float32(2.0), 1.0]).dtype
+    assert bp.concatenate([[x, 1.0], [2.0]]).tolist() == [2.0, 1.0, 2.0]
+
+
+def test_submodules_are_imported_as_those_of_autograd():
+    import tensorflowlite_bp.numpy.fft as fft
+    import tensorflowlite_bp.numpy.linalg as linalg
+    import tensorflowlite_bp.numpy.random as npr
+
+    assert npr.RandomState(0).randn(2, 3).shape == (2, 3)
+    assert npr.randn is real.random.randn
+    assert linalg.LinAlgError is real.linalg.LinAlgError
+    assert type(fft.fftfreq(4)) is real.ndarray
+    assert {"linalg", "fft", "random"} <= set(vars(np))

@@ -172,10 +172,19 @@ def lift(value: Any, like: Tensor | None = None) -> Tensor:
         if cls is complex or not is_float(dtype):
             dtype = np.result_type(dtype, value)
         return wrap(backend.of(like.data).asarray(value, dtype=dtype))
+    if (cls is list or cls is tuple) and holds_tensor(value):
+        return graph.stack([lift(v) for v in value])
     data = to_array(value)
     if like is not None and type(data) is np.ndarray and type(like.data) is not np.ndarray and data.ndim == 0:
         data = backend.of(like.data).asarray(data)
     return wrap(data)
+
+
+def holds_tensor(value: Any) -> bool:
+    """Whether a Tensor is among nested lists and tuples."""
+    if isinstance(value, (list, tuple)):
+        return any(map(holds_tensor, value))
+    return isinstance(value, Tensor)
 
 
 def agree(op: Op, s: Tensor, o: Tensor) -> tuple[Tensor, Tensor]:

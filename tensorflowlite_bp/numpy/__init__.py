@@ -33,6 +33,8 @@ from . import (
     _sets,
     _shape,
 )
+
+from . import fft, linalg, random  # isort: skip
 from ._creation import (
     arange,
     array,
@@ -66,17 +68,11 @@ from ._refused import REFUSED, refuse
 from ._table import TABLE, by_any_argument
 
 # NumPy hands over what it sees among a few arguments, and not in lists: these look at all of them
-full_like: Any = by_any_argument(_np.full_like)
-interp: Any = by_any_argument(_np.interp)
-nan_to_num: Any = by_any_argument(_np.nan_to_num)
-pad: Any = by_any_argument(_np.pad)
-polyint: Any = by_any_argument(_np.polyint)
-trapezoid: Any = by_any_argument(_np.trapezoid)
 _BY_ANY_ARGUMENT = (
     "diff sum prod max amax min amin ptp mean var std average median quantile percentile all any argmax "
     "argmin nansum nanprod nanmax nanmin nanmean nanvar nanstd nanmedian nanquantile nanpercentile cumsum "
     "cumprod nancumsum nancumprod cumulative_sum cumulative_prod sort argsort partition unique cov corrcoef "
-    "histogram histogram_bin_edges bincount"
+    "histogram histogram_bin_edges bincount full_like interp nan_to_num pad polyint trapezoid append"
 ).split()
 globals().update({n: by_any_argument(getattr(_np, n)) for n in _BY_ANY_ARGUMENT if hasattr(_np, n)})
 

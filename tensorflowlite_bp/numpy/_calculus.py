@@ -26,7 +26,7 @@ def _part(x: Tensor, axis: int, start: int | None, stop: int | None) -> Tensor:
 # ------------------------------------------------------------------ differences
 @implements("diff")
 def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _UNSET, append: Any = _UNSET) -> Tensor:
-    a = s.nested(a)
+    a = lift(a)
     if n == 0:
         return a
     if n < 0 or not a.ndim:
@@ -52,7 +52,7 @@ def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
     for name, end in (("to_end", to_end), ("to_begin", to_begin)):
         if end is None:
             continue
-        end = s.ravel(s.nested(end))
+        end = s.ravel(lift(end))
         if not np.can_cast(end.dtype, ary.dtype, "same_kind"):
             raise TypeError(message("ediff1d", f"the dtype of {name} must be compatible with {ary.dtype}."))
         end = astype(end, ary.dtype) if end.dtype != ary.dtype else end
@@ -64,7 +64,7 @@ def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
 def _gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     f = lift(f)
     axes = tuple(range(f.ndim)) if axis is None else axis_tuple(axis, f.ndim)
-    spacings = [s.nested(v) for v in varargs] or [lift(1.0)]
+    spacings = [lift(v) for v in varargs] or [lift(1.0)]
     if len(spacings) == 1 and (not varargs or not spacings[0].ndim):
         spacings *= len(axes)
     if len(spacings) != len(axes):
@@ -149,7 +149,7 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Tensor:
 @implements("interp")
 def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Tensor:
     """Straight lines between points. At a point the slope in x is that of the line to its right."""
-    x, xp, fp = lift(x), s.nested(xp), s.nested(fp)
+    x, xp, fp = lift(x), lift(xp), lift(fp)
     x, xp = [t if t.dtype == np.float64 else astype(t, np.float64) for t in (x, xp)]
     fp = fp if fp.dtype in (np.float64, np.complex128) else astype(fp, np.result_type(fp.dtype, np.float64))
     if xp.ndim != 1 or fp.ndim != 1 or xp.size != fp.size or not xp.size:

@@ -12,7 +12,7 @@ from ..autograd.tensor import Tensor
 from ..errors import message
 from ..ops import interchange, signal
 from ..ops.elementwise import astype, copy, floor, power
-from ..ops.shape import axis_index, broadcast_to, concatenate, expand_dims, moveaxis, nested, reshape
+from ..ops.shape import axis_index, broadcast_to, concatenate, expand_dims, moveaxis, reshape
 from ._table import has_tensor, implements
 
 
@@ -33,7 +33,7 @@ def array(object: Any, dtype: Any = None, *, copy: bool | None = True, ndmin: in
 
 
 def _converted(value: Any, dtype: Any, fresh: bool) -> Tensor:
-    out = nested(value)
+    out = lift(value)
     if dtype is not None and out.dtype != dtype:
         return astype(out, dtype)
     return copy(out) if fresh and out is value else out
@@ -155,10 +155,15 @@ def placed(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-bartlett, blackman, hamming, hanning = map(placed, (np.bartlett, np.blackman, np.hamming, np.hanning))
-indices, tri, linspace, logspace, geomspace = map(
-    placed, (np.indices, np.tri, np.linspace, np.logspace, np.geomspace)
-)
+bartlett: Any = placed(np.bartlett)
+blackman: Any = placed(np.blackman)
+hamming: Any = placed(np.hamming)
+hanning: Any = placed(np.hanning)
+indices: Any = placed(np.indices)
+tri: Any = placed(np.tri)
+linspace: Any = placed(np.linspace)
+logspace: Any = placed(np.logspace)
+geomspace: Any = placed(np.geomspace)
 
 
 def kaiser(M: int, beta: Any) -> Any:
@@ -235,7 +240,7 @@ def _linspace(
     *,
     device: str | None = None,
 ) -> Any:
-    start, stop = [x if is_float(x.dtype) else astype(x, np.float64) for x in map(nested, (start, stop))]
+    start, stop = [x if is_float(x.dtype) else astype(x, np.float64) for x in (lift(start), lift(stop))]
     gaps = num - 1 if endpoint else num
     step = (stop - start) / gaps if gaps > 0 else lift(np.nan)
     out = _spaced(lambda k: start + step * k if gaps > 0 else start + 0 * k * stop, stop, num, endpoint)
@@ -270,10 +275,10 @@ def _logspace(
     dtype: Any = None,
     axis: int = 0,
 ) -> Tensor:
-    base = nested(base)
+    base = lift(base)
     if base.ndim:
-        wide = np.broadcast_shapes(nested(start).shape, nested(stop).shape, base.shape)
-        start, stop, base = [broadcast_to(nested(x), wide) for x in (start, stop, base)]
+        wide = np.broadcast_shapes(lift(start).shape, lift(stop).shape, base.shape)
+        start, stop, base = [broadcast_to(lift(x), wide) for x in (start, stop, base)]
     exponents = _linspace(start, stop, num, endpoint)
     base = astype(base, np.result_type(base.dtype, exponents.dtype))
     out = power(base, exponents)
@@ -284,7 +289,7 @@ def _logspace(
 def _geomspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
 ) -> Tensor:
-    start, stop = [x if is_float(x.dtype) else astype(x, np.float64) for x in map(nested, (start, stop))]
+    start, stop = [x if is_float(x.dtype) else astype(x, np.float64) for x in (lift(start), lift(stop))]
     if not (start.data.all() and stop.data.all()):
         raise ValueError(message("geomspace", "a geometric sequence cannot include 0."))
     ratio, gaps = stop / start, num - 1 if endpoint else num

@@ -27,7 +27,7 @@ def _apply_along_axis(func1d: Callable, axis: int, arr: Any, *args: Any, **kwarg
         raise ValueError(
             message("apply_along_axis", "there is nothing to apply it to.", received=str(arr.shape))
         )
-    found = [s.nested(func1d(rows[place], *args, **kwargs)) for place in np.ndindex(lead)]
+    found = [lift(func1d(rows[place], *args, **kwargs)) for place in np.ndindex(lead)]
     inner = found[0].ndim
     out = s.reshape(s.stack(found), lead + found[0].shape)
     return s.moveaxis(out, tuple(range(out.ndim - inner, out.ndim)), tuple(range(axis, axis + inner)))
@@ -83,7 +83,7 @@ class vectorize(np.vectorize):
 
         signature: str | None = self.signature  # type: ignore[attr-defined]
         cores = _cores(signature, len(given)) if signature else [0] * len(given)
-        return _looped(call, [s.nested(a) for a in given], cores, self.otypes)  # type: ignore[attr-defined]
+        return _looped(call, [lift(a) for a in given], cores, self.otypes)  # type: ignore[attr-defined]
 
 
 def _cores(signature: str, count: int) -> list[int]:
@@ -105,7 +105,7 @@ def _looped(call: Callable, xs: list[Tensor], cores: list[int], otypes: Any) -> 
     columns = list(zip(*found, strict=True)) if several else [found]
     out = []
     for k, column in enumerate(columns):
-        values = s.stack([s.nested(v) for v in column])
+        values = s.stack([lift(v) for v in column])
         values = s.reshape(values, lead + values.shape[1:])
         out.append(astype(values, np.dtype(otypes[k])) if otypes else values)
     return tuple(out) if several else out[0]

@@ -84,7 +84,7 @@ class _Joiner:
 
 def _of_at_least(part: Any, ndmin: int, place: int) -> Tensor:
     """A part with at least ndmin axes: its own start at axis `place`."""
-    x = _run(part) if isinstance(part, slice) else s.nested(part)
+    x = _run(part) if isinstance(part, slice) else lift(part)
     x = x if x.ndim or ndmin > 1 else s.reshape(x, (1,))
     missing = ndmin - x.ndim
     if missing <= 0:

@@ -17,7 +17,7 @@ from ..errors import ShapeError, message
 from ..ops import elementwise as e
 from ..ops import reductions as r
 from ..ops.indexing import scatter_add
-from ..ops.shape import concatenate, nested, ravel, reshape
+from ..ops.shape import concatenate, ravel, reshape
 from ._plain import differentiable, raw, records
 
 
@@ -25,7 +25,7 @@ from ._plain import differentiable, raw, records
 def _edges(x: Any, bins: Any, span: Any, edges: Any) -> Tensor:
     """The edges NumPy found, recorded: those given, or evenly spaced in the range given or the data's."""
     if np.ndim(raw(bins)) and not isinstance(bins, str):
-        return nested(bins) if records(bins) else wrap(edges)
+        return lift(bins) if records(bins) else wrap(edges)
     x = lift(x)
     if not (records(x) if span is None else records(span)) or not x.size:
         return wrap(edges)

@@ -186,7 +186,7 @@ def _ix(*args: Any) -> tuple[Tensor, ...]:
 # ------------------------------------------------------------------ writing in place
 def _write(name: str, target: Any, values: Any, function: Callable[[Any, Any], None]) -> None:
     """`function(array, values)` writes values, in NumPy's way, into a Tensor or an array."""
-    new = s.nested(values)
+    new = lift(values)
     records = new.node is not None
     if not isinstance(target, Tensor):
         if records:
@@ -245,7 +245,7 @@ def _fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 
 @implements("copyto")
 def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
-    source, mask = s.nested(src), constant("copyto", where)
+    source, mask = lift(src), constant("copyto", where)
     if not np.can_cast(source.dtype, dst.dtype, casting):  # type: ignore[arg-type]
         raise TypeError(
             message("copyto", f"{source.dtype} cannot be cast to {dst.dtype} by the rule {casting!r}.")

@@ -21,7 +21,6 @@ from ..autograd.tensor import Tensor, wrap
 from ..backend.batched import Batched, ever
 from ..errors import ShapeError, message
 from ..ops import inplace
-from ..ops.shape import nested
 from ._questions import raw
 from ._table import has_tensor, implements
 
@@ -112,7 +111,7 @@ def _entry(
 
 def _joined(value: Any) -> Any:
     """Nested lists of Tensors as one Tensor."""
-    return nested(value) if type(value) in (list, tuple) and has_tensor(value) else value
+    return lift(value) if type(value) in (list, tuple) and has_tensor(value) else value
 
 
 def differentiable(*names: str, lists: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

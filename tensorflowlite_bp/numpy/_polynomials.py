@@ -20,7 +20,7 @@ from ._table import implements
 
 def _coefficients(p: Any) -> Tensor:
     """The coefficients of a list, an array or a poly1d."""
-    return s.atleast_1d(s.nested(np.asarray(p) if isinstance(p, np.poly1d) else p))
+    return s.atleast_1d(lift(np.asarray(p) if isinstance(p, np.poly1d) else p))
 
 
 def _trimmed(p: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def _zeros(n: int, p: Tensor) -> Tensor:
 @implements("polyval")
 def _polyval(p: Any, x: Any) -> Tensor:
     """Horner's scheme."""
-    p, x = _coefficients(p), s.nested(x)
+    p, x = _coefficients(p), lift(x)
     out: Tensor = lift(np.zeros_like(x.data))
     for k in range(p.shape[0]):
         out = out * x + p[k]
@@ -98,7 +98,7 @@ def _polyint(p: Any, m: int = 1, k: Any = None) -> Tensor:
     m, p = operator.index(m), _coefficients(p)
     if m < 0:
         raise ValueError(message("polyint", "the order of the integral is not negative.", received=str(m)))
-    constants = s.atleast_1d(s.nested(np.zeros(m) if k is None else k))
+    constants = s.atleast_1d(lift(np.zeros(m) if k is None else k))
     if constants.size == 1 < m:
         constants = s.repeat(constants, m)
     if constants.size < m:
@@ -157,7 +157,7 @@ def _polyfit(
     x: Any, y: Any, deg: int, rcond: Any = None, full: bool = False, w: Any = None, cov: Any = False
 ) -> Any:
     """Least squares on the columns of the Vandermonde matrix, scaled to length 1."""
-    order, x, y = operator.index(deg) + 1, s.nested(x) + 0.0, s.nested(y) + 0.0
+    order, x, y = operator.index(deg) + 1, lift(x) + 0.0, lift(y) + 0.0
     if order < 1:
         raise ValueError(message("polyfit", "deg >= 0 was expected.", received=str(deg)))
     if x.ndim != 1 or not x.size or y.ndim not in (1, 2) or y.shape[0] != x.size:
@@ -166,7 +166,7 @@ def _polyfit(
         )
     left, right = _vander(x, order), y
     if w is not None:
-        w = s.nested(w) + 0.0
+        w = lift(w) + 0.0
         if w.shape != x.shape:
             raise TypeError(
                 message("polyfit", "a weight for each point was expected.", received=str(w.shape))

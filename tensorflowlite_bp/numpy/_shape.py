@@ -129,7 +129,7 @@ def _copy(a: Any, order: str = "K", subok: bool = False) -> Tensor:
 
 # ------------------------------------------------------------------ joining
 def _parts(arrays: Any, dtype: Any, casting: str) -> list[Tensor]:
-    parts = [s.nested(a) for a in arrays]
+    parts = [lift(a) for a in arrays]
     if dtype is None:
         return parts
     for p in parts:
@@ -286,7 +286,7 @@ def _delete(arr: Any, obj: Any, axis: int | None = None) -> Tensor:
 @implements("insert")
 def _insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Tensor:
     arr, place = lift(arr), indexing.raw_index(obj)
-    values = elementwise.astype(s.nested(values), arr.dtype)
+    values = elementwise.astype(lift(values), arr.dtype)
     return indexing.by_numbers(lambda a, v: np.insert(a, place, v, axis), arr, values)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.tensor import Tensor
+from ..autograd.record import holds_tensor as has_tensor
 from ..ops import inplace
 
 TABLE: dict[Any, Callable[..., Any]] = {}  # NumPy's function object -> ours
@@ -54,7 +54,7 @@ def _fitted(function: Callable[..., Any], theirs: Any) -> Callable[..., Any]:
     }
     if out is None and not names:
         return function
-    place = expected.index(out) if out in expected and out.kind in _POSITIONAL else None
+    place = expected.index(out) if out is not None and out.kind in _POSITIONAL else None
 
     @functools.wraps(function)
     def entry(*args: Any, **kwargs: Any) -> Any:
@@ -86,8 +86,7 @@ def by_any_argument(theirs: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def has_tensor(value: Any) -> bool:
-    """Whether a Tensor is among nested lists and tuples."""
-    if isinstance(value, (list, tuple)):
-        return any(has_tensor(v) for v in value)
-    return isinstance(value, Tensor)
+def mirrored(module: Any) -> dict[str, Any]:
+    """The names of a module of NumPy's, its functions as `by_any_argument` has them."""
+    found = {name: getattr(module, name) for name in module.__all__}
+    return {n: by_any_argument(f) if f in TABLE else f for n, f in found.items()}

@@ -14,7 +14,7 @@ from ..errors import message
 from . import reductions
 from .elementwise import astype, copy
 from .indexing import sort
-from .shape import broadcast_to, concatenate, gather, moveaxis, nested, reshape, stack
+from .shape import broadcast_to, concatenate, gather, moveaxis, reshape, stack
 
 Pair = tuple[int, int]
 
@@ -98,7 +98,7 @@ def _widths(given: Any, ndim: int) -> tuple[Pair, ...]:
 
 def _pairs(values: Any, x: Tensor) -> Any:
     """A value before and one after for every axis, in x's dtype, as a Tensor of shape (ndim, 2)."""
-    return broadcast_to(astype(nested(values), x.dtype), (x.ndim, 2))
+    return broadcast_to(astype(lift(values), x.dtype), (x.ndim, 2))
 
 
 def _constant(x: Tensor, widths: tuple[Pair, ...], values: Any) -> Tensor:

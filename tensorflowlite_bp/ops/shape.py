@@ -152,7 +152,7 @@ def atleast_2d(x: Any) -> Tensor:
 # ------------------------------------------------------------------ joining
 def _join(name: str, xs: Any) -> tuple[Tensor, ...]:
     like = next((x for x in xs if isinstance(x, Tensor)), None)
-    lifted = [nested(x) if isinstance(x, (list, tuple)) else lift(x, like) for x in xs]
+    lifted = [lift(x, like) for x in xs]
     if not lifted:
         raise ShapeError(message(name, "at least one array was expected.", received="an empty sequence"))
     return agree_all(lifted)
@@ -204,17 +204,6 @@ def concatenate(xs: Sequence[Any], axis: int | None = 0) -> Tensor:
 
 
 concat = concatenate
-
-
-def nested(value: Any) -> Tensor:
-    """Nested lists of Tensors and numbers as one Tensor, recorded."""
-    if isinstance(value, (list, tuple)) and _holds_tensor(value):
-        return stack([nested(v) for v in value])
-    return lift(value)
-
-
-def _holds_tensor(value: Any) -> bool:
-    return any(isinstance(v, Tensor) or (isinstance(v, (list, tuple)) and _holds_tensor(v)) for v in value)
 
 
 @helper
