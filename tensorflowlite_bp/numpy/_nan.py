@@ -4,13 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend
 from ..autograd.record import lift
 from ..autograd.tensor import Tensor
 from ..ops import elementwise as e
 from ..ops import reductions as r
 from . import _reductions as plain
-from ._plain import NOT_GIVEN, differentiable, mask_for, plainly, raw, reduced_axes, some
+from ._plain import NOT_GIVEN, differentiable, mask_for, raw, reduced_axes, some
 
 
 def numbers(x: Tensor, where: Any = NOT_GIVEN) -> Any:
@@ -42,36 +41,20 @@ def nanprod(
     return plain.product(without_nan(a, 1), axis, dtype, None, keepdims, initial, where)
 
 
-@differentiable("nanmax")
-def nanmax(
-    a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN, initial: Any = NOT_GIVEN,
-    where: Any = NOT_GIVEN,
-) -> Tensor:  # fmt: skip
-    return _extreme(np.nanmax, a, axis, keepdims, initial, where)
+def _extreme(name: str, ufunc: Any) -> None:
+    @differentiable(name)
+    def extreme(
+        a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN, initial: Any = NOT_GIVEN,
+        where: Any = NOT_GIVEN,
+    ) -> Tensor:  # fmt: skip
+        result = plain.reduced(ufunc, a, axis, keepdims, initial, where)
+        if some(raw(e.isnan(result))):
+            plain.no_elements("All-NaN slice encountered")
+        return result
 
 
-@differentiable("nanmin")
-def nanmin(
-    a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN, initial: Any = NOT_GIVEN,
-    where: Any = NOT_GIVEN,
-) -> Tensor:  # fmt: skip
-    return _extreme(np.nanmin, a, axis, keepdims, initial, where)
-
-
-def _extreme(function: Any, a: Any, axis: Any, keepdims: Any, initial: Any, where: Any) -> Tensor:
-    x = lift(a)
-    if plain.start(x, initial) is None and (mask_for(where, x) is not None or not x.size):
-        plainly(function, a, axis, where=where)  # raises where there is nothing to choose from
-    reduce = plain.largest if function is np.nanmax else plain.smallest
-    worst = plain.lowest(x) if function is np.nanmax else -plain.lowest(x)
-    valid = numbers(x, where)
-    result = reduce(e.where(valid, x, worst), axis, None, keepdims, initial)
-    axes = reduced_axes(axis, x.ndim, scalar=True)
-    found = backend.of(x.data).any(valid, axis=axes, keepdims=plain.kept(keepdims))
-    if plain.start(x, initial) is None and some(~found):
-        plain.no_elements("All-NaN slice encountered")
-        result = e.where(found, result, np.nan)
-    return result
+_extreme("nanmax", np.fmax)
+_extreme("nanmin", np.fmin)
 
 
 # ------------------------------------------------------------------ means, deviations

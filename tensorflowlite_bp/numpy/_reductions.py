@@ -17,7 +17,8 @@ from ..errors import ShapeError, message
 from ..ops import elementwise as e
 from ..ops import reductions as r
 from ..ops.shape import broadcast_to, reshape, transpose
-from ._plain import NOT_GIVEN, constants, differentiable, mask_for, plainly, raw, reduced_axes, some
+from ..ops.ufuncs import reduce
+from ._plain import NOT_GIVEN, constants, differentiable, mask_for, raw, reduced_axes, some
 
 constants("all any count_nonzero argmax argmin nanargmax nanargmin")
 
@@ -37,23 +38,6 @@ def converted(a: Any, dtype: Any) -> Tensor:
 def filled(x: Tensor, mask: Any, value: Any) -> Tensor:
     """x with `value` where a mask, if there is one, leaves its elements out."""
     return x if mask is None else e.where(mask, x, value)
-
-
-def lowest(x: Tensor) -> Any:
-    """Below every number, also in the order of complex ones."""
-    return complex(-math.inf, -math.inf) if x.dtype.kind == "c" else -math.inf
-
-
-def start(x: Tensor, initial: Any) -> Tensor | None:
-    """`initial=` as a 0-d Tensor of x's dtype; None where none is given."""
-    if initial is NOT_GIVEN or initial is None:
-        return None
-    value = lift(initial)
-    if value.ndim:
-        raise ShapeError(message("initial", "a number was expected.", received=f"shape {value.shape}"))
-    if value.dtype.kind == "c" and x.dtype.kind != "c":
-        raise TypeError(message("initial", "a complex number does not fit.", received=str(x.dtype)))
-    return e.astype(value, x.dtype) if value.dtype != x.dtype else value
 
 
 def no_elements(what: str) -> None:
@@ -83,18 +67,20 @@ def kept(keepdims: Any) -> bool:
 
 
 # ------------------------------------------------------------------ sums, products, extremes
+def reduced(
+    ufunc: Any, a: Any, axis: Any, keepdims: Any, initial: Any, where: Any, dtype: Any = None
+) -> Tensor:
+    """ufunc.reduce, which is what these functions are in NumPy."""
+    where = True if where is NOT_GIVEN else where
+    return reduce(ufunc, converted(a, dtype), axis, keepdims=kept(keepdims), initial=initial, where=where)
+
+
 @differentiable("sum")
 def total(
     a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN,
     initial: Any = NOT_GIVEN, where: Any = NOT_GIVEN,
 ) -> Tensor:  # fmt: skip
-    if initial is None:  # no start, not even 0: NumPy says where that is an error
-        plainly(np.sum, a, axis, initial=None, where=where)
-    x = converted(a, dtype)
-    axes = reduced_axes(axis, x.ndim, scalar=True)
-    result = r.sum(filled(x, mask_for(where, x), 0), axes, keepdims=kept(keepdims))
-    first = start(x, initial)
-    return result if first is None else result + first
+    return reduced(np.add, a, axis, keepdims, initial, where, dtype)
 
 
 @differentiable("prod")
@@ -102,47 +88,23 @@ def product(
     a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN,
     initial: Any = NOT_GIVEN, where: Any = NOT_GIVEN,
 ) -> Tensor:  # fmt: skip
-    if initial is None:
-        plainly(np.prod, a, axis, initial=None, where=where)
-    x = converted(a, dtype)
-    axes = reduced_axes(axis, x.ndim, scalar=True)
-    result = r.prod(filled(x, mask_for(where, x), 1), axes, keepdims=kept(keepdims))
-    first = start(x, initial)
-    return result if first is None else result * first
+    return reduced(np.multiply, a, axis, keepdims, initial, where, dtype)
 
 
-def largest(
-    a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN, initial: Any = NOT_GIVEN,
-    where: Any = NOT_GIVEN,
-) -> Tensor:  # fmt: skip
-    return _extreme(np.max, a, axis, keepdims, initial, where)
+def _extreme(names: str, ufunc: Any) -> Any:
+    def extreme(
+        a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN, initial: Any = NOT_GIVEN,
+        where: Any = NOT_GIVEN,
+    ) -> Tensor:  # fmt: skip
+        return reduced(ufunc, a, axis, keepdims, initial, where)
+
+    for name in names.split():
+        differentiable(name)(extreme)
+    return extreme
 
 
-def smallest(
-    a: Any, axis: Any = None, out: Any = None, keepdims: Any = NOT_GIVEN, initial: Any = NOT_GIVEN,
-    where: Any = NOT_GIVEN,
-) -> Tensor:  # fmt: skip
-    return _extreme(np.min, a, axis, keepdims, initial, where)
-
-
-differentiable("max")(largest)
-differentiable("amax")(largest)
-differentiable("min")(smallest)
-differentiable("amin")(smallest)
-
-
-def _extreme(function: Any, a: Any, axis: Any, keepdims: Any, initial: Any, where: Any) -> Tensor:
-    x = lift(a)
-    axes = reduced_axes(axis, x.ndim, scalar=True)
-    mask, first = mask_for(where, x), start(x, initial)
-    if first is None and (mask is not None or not x.size):
-        plainly(function, a, axis, where=where)  # raises where there is nothing to choose from
-    upper = function is np.max
-    reduce, choose = (r.max, e.maximum) if upper else (r.min, e.minimum)
-    if first is not None and not math.prod(x.shape[k] for k in axes):
-        return broadcast_to(first, r.sum(x, axes, keepdims=kept(keepdims)).shape)
-    result = reduce(filled(x, mask, lowest(x) if upper else -lowest(x)), axes, keepdims=kept(keepdims))
-    return result if first is None else choose(result, first)
+largest = _extreme("max amax", np.maximum)
+smallest = _extreme("min amin", np.minimum)
 
 
 @differentiable("ptp")

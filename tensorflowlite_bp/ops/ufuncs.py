@@ -16,7 +16,7 @@ from ..autograd.op import graph
 from ..autograd.record import constant, lift
 from ..autograd.tensor import Tensor
 from ..backend import common
-from ..errors import message
+from ..errors import ShapeError, message
 from . import bits, floating, norms, trigonometric  # noqa: F401  (all of them put functions into graph)
 from . import elementwise as e
 from . import reductions as r
@@ -123,7 +123,12 @@ def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def _like(value: Any, x: Tensor) -> Tensor:
+    """`initial` in x's dtype. Raises ShapeError for an array, TypeError for a complex number among reals."""
     value = lift(value, x)
+    if value.ndim:
+        raise ShapeError(message("initial", "a number was expected.", received=f"shape {value.shape}"))
+    if value.dtype.kind == "c" and x.dtype.kind != "c":
+        raise TypeError(message("initial", "a complex number does not fit.", received=str(x.dtype)))
     return value if value.dtype == x.dtype else e.astype(value, x.dtype)
 
 
@@ -158,8 +163,8 @@ def accumulate(ufunc: Any, x: Any, axis: int = 0) -> Tensor:
     axis = normalize_axis_index(axis, x.ndim)
     if ufunc is np.add:
         return r.cumsum(x, axis)
-    if ufunc is np.multiply and hasattr(graph, "cumprod"):
-        return graph.cumprod(x, axis)
+    if ufunc is np.multiply:
+        return r.cumprod(x, axis)
     function, n = FUNCTIONS[ufunc], x.shape[axis]
     lead = (slice(None),) * axis
     if ufunc in _REDUCTIONS:
