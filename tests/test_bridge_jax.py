@@ -119,6 +119,12 @@ def test_the_transpose_of_a_batched_linear_map():
     close(back(to_jax(ours)), back(theirs))
 
 
+def test_a_tangent_differentiates_where_its_primal_is_a_constant():
+    ours, theirs, (x,) = PAIRS["one result"]
+    slope = lambda f: jax.grad(lambda t: jax.jvp(f, (x,), (t,))[1] ** 2)(2 * x)
+    close(slope(to_jax(ours)), slope(theirs))
+
+
 def test_to_jax_of_trees_and_constants():
     def f(weights, x, n, *, label):
         assert (n, label) == (2, "a")

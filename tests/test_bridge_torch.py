@@ -108,6 +108,13 @@ def test_to_torch_under_torch_func(name):
         close(f, w)
 
 
+def test_a_tangent_differentiates_where_its_primal_is_a_constant():
+    ours, theirs, (x,) = PAIRS["one result"]
+    x, t = torch.tensor(x), torch.tensor(x) * 2
+    slope = lambda f: torch.func.grad(lambda t: torch.func.jvp(f, (x,), (t,))[1] ** 2)(t)
+    close(slope(to_torch(ours)), slope(theirs))
+
+
 def test_to_torch_of_trees_and_constants():
     def f(weights, x, n, *, label):
         assert (n, label) == (2, "a")

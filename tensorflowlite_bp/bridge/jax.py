@@ -91,7 +91,9 @@ def to_jax(f: Callable, *, out: Any = None) -> Callable:
         if out is not None:
             leaves, flat.out_spec = tree.flatten(out(*args, **kwargs) if callable(out) else out)
             outs = [_described(o) for o in leaves]
-        return flat.build(_CALL.bind(*map(jnp.asarray, flat.arrays), call=_Call(tensors(flat), outs)))
+        return flat.build(
+            _CALL.bind(*map(jnp.asarray, flat.arrays), call=_Call(tensors(flat), outs, users=True))
+        )
 
     return bridged
 
@@ -113,13 +115,17 @@ class _Call:
         outs: Sequence[Any] | None = None,
         held: int | None = None,
         transposed: Function | None = None,
+        *,
+        users: bool = False,
     ) -> None:
         self.f, self.outs, self.held, self.transposed = f, outs, held, transposed
+        self.users = users  # the user's function, no derivative of it
 
     def run(self, *xs: Any) -> list[Tensor]:
         with enable_grad():
             outs = self.f(*[_ours(x) for x in xs])
-        check_closed("to_jax", outs)
+        if self.users:
+            check_closed("to_jax", outs)
         outs = [o if o.dtype == _dtype(o) else astype(o, _dtype(o)) for o in outs]
         if self.outs is None:
             self.outs = [_described(o) for o in outs]
@@ -194,7 +200,7 @@ def _batched(xs: Sequence[Any], axes: Sequence[Any], *, call: _Call) -> tuple[li
 
     outs = call.outs and [jax.ShapeDtypeStruct((size, *o.shape), o.dtype) for o in call.outs]
     f = batched(call.f, axes, size)
-    found = _CALL.bind(*xs, call=_Call(f, outs, call.held, call.transposed and transposed))
+    found = _CALL.bind(*xs, call=_Call(f, outs, call.held, call.transposed and transposed, users=call.users))
     return found, [0] * len(found)
 
 

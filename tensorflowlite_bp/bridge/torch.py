@@ -87,21 +87,22 @@ def to_torch(f: Callable) -> Callable:
     @functools.wraps(f)
     def bridged(*args: Any, **kwargs: Any) -> Any:
         flat = Flat(f, args, kwargs, torch.is_tensor)
-        return flat.build(_apply(tensors(flat), flat.arrays))
+        return flat.build(_apply(tensors(flat), flat.arrays, users=True))
 
     return bridged
 
 
-def _apply(f: Function, xs: Sequence[Any]) -> list[Any]:
+def _apply(f: Function, xs: Sequence[Any], users: bool = False) -> list[Any]:
     recorded = torch.is_grad_enabled() and [k for k, x in enumerate(xs) if x.requires_grad]
-    return list(_OnTorch.apply(_Call(f, recorded or []), *xs))
+    return list(_OnTorch.apply(_Call(f, recorded or [], users), *xs))
 
 
 class _Call:
     """One call of a function of ours from torch, and what its backward needs."""
 
-    def __init__(self, f: Function, recorded: list[int]) -> None:
+    def __init__(self, f: Function, recorded: list[int], users: bool) -> None:
         self.f = f
+        self.users = users  # the user's function, no derivative of it
         self.recorded = recorded  # the places of arguments that require grad
         self.pull: Callable | None = None
 
@@ -119,7 +120,8 @@ class _Call:
         else:
             with enable_grad():
                 results = inner()
-        check_closed("to_torch", results)
+        if self.users:
+            check_closed("to_torch", results)
         # a result has a version counter of its own: its memory must not be another tensor's
         own = [_writable(o) and not shares(o, [*ours, *outs[:k]]) for k, o in enumerate(outs)]
         return tuple([_theirs(o) if mine else _theirs(o).clone() for o, mine in zip(outs, own, strict=True)])
@@ -163,7 +165,7 @@ class _OnTorch(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], call: _Call, *xs: Any) -> tuple[Any, Any]:
-        outs = tuple(_apply(batched(call.f, in_dims[1:], info.batch_size), xs))
+        outs = tuple(_apply(batched(call.f, in_dims[1:], info.batch_size), xs, call.users))
         return outs, (0,) * len(outs)
 
 
