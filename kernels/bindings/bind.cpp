@@ -8,6 +8,7 @@ namespace tflbp {
 
 void bind_activation(py::module_& m);
 void bind_allocator(py::module_& m);
+void bind_attention(py::module_& m);
 void bind_conv(py::module_& m);
 void bind_linear(py::module_& m);
 void bind_loss(py::module_& m);
@@ -67,10 +68,11 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
     m.doc() =
         "Compiled kernels. A function gives None when its input is not for it; the caller then runs the "
         "reference.";
-    m.attr("API") = 4;  // as in backend/native.py: counts up when what is bound changes
+    m.attr("API") = 5;  // as in backend/native.py: counts up when what is bound changes
     tflbp::bind_runtime(m);
     tflbp::bind_activation(m);
     tflbp::bind_allocator(m);
+    tflbp::bind_attention(m);
     tflbp::bind_conv(m);
     tflbp::bind_linear(m);
     tflbp::bind_loss(m);

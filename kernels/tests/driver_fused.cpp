@@ -1,6 +1,7 @@
 // Activations, normalisations of rows and groups, pooling, rows of a table, optimiser steps: see driver.cpp.
 #include <initializer_list>
 
+#include "cpu/attention.h"
 #include "cpu/conv.h"
 #include "driver.h"
 #include "tflbp/kernels.h"
@@ -99,7 +100,23 @@ void run_conv(const ConvShape& s) {
 }
 
 template <class T>
-void run_convolutions() {
+void run_attention(int64_t heads, int64_t rows, int64_t keys, int64_t depth, int64_t width) {
+    Buffer<T> q(heads * rows * depth), k(heads * keys * depth), v(heads * keys * width),
+        out(heads * rows * width), g(heads * rows * width), lse(heads * rows), dq(q.size), dk(k.size),
+        dv(v.size);
+    if (!gemm_available()) return;
+    for (bool causal : {false, true}) {
+        const AttentionShape s{heads, rows, keys, depth, width, 0.5, causal};
+        if (!attention_forward<T>({s, q, k, v, out, lse})) std::exit(1);
+        if (!attention_backward<T>({s, g, q, k, v, out, lse, dq, dk, dv})) std::exit(1);
+        out.check("attention"), dq.check("attention dq"), dk.check("attention dk"), dv.check("attention dv");
+    }
+}
+
+template <class T>
+void run_products() {
+    run_attention<T>(1, 1, 1, 1, 1), run_attention<T>(3, 7, 5, 4, 6), run_attention<T>(2, 130, 130, 16, 17);
+    run_attention<T>(2, 90, 700, 5, 33);
     for (int64_t channels : {1, 5, 17})
         for (int64_t filters : {1, 7, 16, 33, 70}) {
             run_conv<T>({2,
@@ -149,7 +166,7 @@ void run_rest(const PoolTable<T>& pool, const RowsTable<T>& rows, const Optimize
 }  // namespace
 
 void run_fused() {
-    run_convolutions<float>(), run_convolutions<double>();
+    run_products<float>(), run_products<double>();
     run_rest(TFLBP_DISPATCH(pool_f32), TFLBP_DISPATCH(rows_f32), TFLBP_DISPATCH(optimizer_f32));
     run_rest(TFLBP_DISPATCH(pool_f64), TFLBP_DISPATCH(rows_f64), TFLBP_DISPATCH(optimizer_f64));
     run_all(TFLBP_DISPATCH(activation_f32), TFLBP_DISPATCH(row_norm_f32));

@@ -23,8 +23,8 @@ Which way, and why (float32, one core of a Zen 5, copies against products):
 - One channel per group (depthwise) has no product to speak of: one einsum, whose inner loop runs over a whole
   row of the output, with the weights repeated along the row (4 times faster than over channels, 2.5 times
   than NumPy operations per offset).
-- A compiled kernel (`Direct`) multiplies windows where they lie, without patches. It is asked first, and gives
-  None for what it does not take (short runs: few channels).
+- A compiled kernel (`Direct`) multiplies windows where they lie, without patches. It is asked first, and
+  gives None for what it does not take (short runs: few channels).
 - Other groups: the above, group by group; small ones side by side as one block-diagonal kernel of up to 32
   channels, since a product of 8 columns takes as long as one of 32.
 """

@@ -136,6 +136,23 @@ def _conv_weight_grad(g: Array, x: Array, w_shape: Any, *how: Any) -> Array | No
 DIRECT = conv.NONE if native is None else conv.Direct(_conv_forward, _conv_weight_grad)
 
 
+# ------------------------------------------------------------------ attention without a mask
+def attention_forward(q: Array, k: Array, v: Array, causal: bool, scale: float) -> tuple | None:
+    """As attention.forward; None where there is no kernel."""
+    found = native.attention_forward(plain(q), plain(k), plain(v), causal, scale) if fits(q) else None  # type: ignore[union-attr]
+    return None if found is None else (found[0].astype(q.dtype, copy=False), found)
+
+
+def attention_backward(
+    g: Array, q: Array, k: Array, v: Array, causal: bool, scale: float, kept: tuple
+) -> tuple | None:
+    """As attention.backward; None where there is no kernel."""
+    if not fits(q):
+        return None
+    found = native.attention_backward(plain(g), plain(q), plain(k), plain(v), *kept, causal, scale)  # type: ignore[union-attr]
+    return None if found is None else tuple([i.astype(q.dtype, copy=False) for i in found])
+
+
 # ------------------------------------------------------------------ pooling
 def max_pool_forward(x: Array, *, window, strides, pads, want_index: bool = True) -> tuple:
     if fits(x):

@@ -331,11 +331,13 @@ def ctc_loss(logits, *, labels, steps, lengths, blank) -> tuple:
 
 # ------------------------------------------------------------------ attention: attention.py
 def attention_forward(q: Array, k: Array, v: Array, *, mask, causal, scale) -> tuple:
-    return attention.forward(np, q, k, v, mask, causal, scale)
+    out = fused.attention_forward(q, k, v, causal, scale) if mask is None else None
+    return attention.forward(np, q, k, v, mask, causal, scale) if out is None else out
 
 
 def attention_backward(g: Array, q: Array, k: Array, v: Array, *, mask, causal, scale, kept) -> tuple:
-    return attention.backward(np, g, q, k, v, mask, causal, scale, kept)
+    found = fused.attention_backward(g, q, k, v, causal, scale, kept) if mask is None else None
+    return attention.backward(np, g, q, k, v, mask, causal, scale, kept) if found is None else found
 
 
 # ------------------------------------------------------------------ convolution, pooling: conv.py, pool.py
