@@ -9,6 +9,8 @@ namespace {
 
 // A row of a window must be a run worth the jump; below, patches written down are faster.
 constexpr int64_t kShortestRun = 12;
+// The weight gradient reads g in place, a vector of filters at a time (16 float32 with AVX-512).
+constexpr int64_t kFewestFilters = 16;
 
 bool read_ints(py::handle h, int count, int64_t first, int64_t* to) {
     if (!PyTuple_Check(h.ptr()) || PyTuple_GET_SIZE(h.ptr()) != count) return false;
@@ -96,7 +98,8 @@ py::object py_conv_weight_grad(py::handle gh, py::handle xh, py::handle w_shape,
     std::vector<npy_intp> w, shape;
     for (py::handle n : py::reinterpret_borrow<py::tuple>(w_shape)) w.push_back(n.cast<npy_intp>());
     ConvShape s;
-    if (!g || !conv_shape(x, w, strides, pads, dilation, &s, &shape) || shape_of(g) != shape)
+    if (!g || w.empty() || w.back() < kFewestFilters ||
+        !conv_shape(x, w, strides, pads, dilation, &s, &shape) || shape_of(g) != shape)
         return py::none();
     py::object dw = empty((int)w.size(), w.data(), PyArray_TYPE(x));
     run(PyArray_TYPE(x), [&](auto zero) {

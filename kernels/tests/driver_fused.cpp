@@ -95,7 +95,8 @@ void run_conv(const ConvShape& s) {
     for (int a = 0; a < kConvAxes; ++a) in *= s.in[a], out *= s.out[a], w *= s.window[a];
     Buffer<T> x(in), filters(w), y(out), dw(w);
     if (!gemm_available()) return;
-    if (!conv_forward<T>(s, x, filters, y) || !conv_weight_grad<T>(s, x, y, dw)) std::exit(1);
+    if (!conv_forward<T>(s, x, filters, y)) std::exit(1);
+    if (s.filters >= 16 && !conv_weight_grad<T>(s, x, y, dw)) std::exit(1);
     y.check("conv"), dw.check("conv dw");
 }
 
