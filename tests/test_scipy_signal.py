@@ -327,7 +327,9 @@ def test_odeint():
     f = lambda y0, t, arg, more: Q.odeint(motion, y0, t, (arg, more), rtol=1e-11, atol=1e-11)
     want = real_integrate.odeint(motion, y0, t, (arg, more))
     np.testing.assert_allclose(f(bp.asarray(y0), t, arg, more).numpy(), want, rtol=1e-6)
-    check_grads(f, [y0, t, arg, more], modes=("rev",))  # each mode by itself: they agree to the solver's accuracy
+    check_grads(
+        f, [y0, t, arg, more], modes=("rev",)
+    )  # each mode by itself: they agree to the solver's accuracy
     check_grads(f, [y0, t, arg, more], modes=("fwd",))
     hidden = bp.tensor(2.0, requires_grad=True)
     with pytest.raises(bp.GradientError, match="args"):
