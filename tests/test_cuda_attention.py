@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from cuda_hosts import FLOATS, close, each_order, named, needs_emulator
+from cuda_hosts import FLOATS, close, named, needs_emulator, shuffled
 
 from tensorflowlite_bp.backend import attention
 from tensorflowlite_bp.backend.cuda import attention as cuda_attention
 
 pytestmark = needs_emulator
-host = each_order
+host = shuffled
 
 SHAPES = [  # heads, rows, keys, depth, width
     (1, 1, 1, 1, 1),

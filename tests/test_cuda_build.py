@@ -1,5 +1,6 @@
 """The CUDA module without a GPU: nvcc builds it for every architecture and it imports; NVRTC compiles every
-kernel; no kernel spills, uses more registers than it may, or reads 16-byte data piece by piece."""
+kernel; no kernel spills, uses more registers than it may, or reads 16-byte data piece by piece.
+"""
 
 import ctypes
 import os

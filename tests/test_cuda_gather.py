@@ -5,13 +5,13 @@ import itertools
 import ml_dtypes
 import numpy as np
 import pytest
-from cuda_hosts import FLOATS, close, each_order, named, needs_emulator
+from cuda_hosts import FLOATS, close, named, needs_emulator, shuffled
 
 from tensorflowlite_bp.backend import pool
 from tensorflowlite_bp.backend.cuda import lookup, pooling
 
 pytestmark = needs_emulator
-host = each_order
+host = shuffled
 dtypes = pytest.mark.parametrize("dtype", FLOATS, ids=named)
 
 

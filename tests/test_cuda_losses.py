@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from cuda_hosts import FLOATS, close, each_order, named, needs_emulator, offset
+from cuda_hosts import FLOATS, close, named, needs_emulator, offset, shuffled
 
 from tensorflowlite_bp.backend import common
 from tensorflowlite_bp.backend.cuda import losses
 
 pytestmark = needs_emulator
-host = each_order
+host = shuffled
 
 
 ROWS = [(1, 1), (3, 7), (5, 10), (2, 1000), (3, 1025), (1, 9000), (2, 25000)]

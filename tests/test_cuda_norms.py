@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from cuda_hosts import FLOATS, close, each_order, named, needs_emulator, offset
+from cuda_hosts import FLOATS, close, named, needs_emulator, offset, shuffled
 
 from tensorflowlite_bp.backend import common
 from tensorflowlite_bp.backend.cuda import norms
 
 pytestmark = needs_emulator
-host = each_order
+host = shuffled
 torch = pytest.importorskip("torch")
 
 dtypes = pytest.mark.parametrize("dtype", FLOATS, ids=named)

@@ -1,18 +1,19 @@
 """Matrix products, linear layers and convolutions on the emulator, against NumPy and the references in
-float64."""
+float64.
+"""
 
 import itertools
 
 import numpy as np
 import pytest
-from cuda_hosts import FLOATS, close, each_order, named, needs_emulator
+from cuda_hosts import FLOATS, close, named, needs_emulator, shuffled
 
 from tensorflowlite_bp.backend import common, conv
 from tensorflowlite_bp.backend.cuda import conv as cuda_conv
 from tensorflowlite_bp.backend.cuda import products
 
 pytestmark = needs_emulator
-host = each_order
+host = shuffled
 dtypes = pytest.mark.parametrize("dtype", FLOATS, ids=named)
 TURNS = list(itertools.product([False, True], repeat=2))
 

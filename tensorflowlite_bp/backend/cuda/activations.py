@@ -21,7 +21,8 @@ def activation_backward(
     host: Host, kind: str, g: Array, x: Array, bias: Array | None = None, *, out: Array | None = None
 ) -> Array:
     """g f'(x + bias): the cotangent of x; that of the bias is its `norms.column_sums`. out: dense, may be
-    g."""
+    g.
+    """
     g, x = host.dense(g), host.dense(x)
     dx = host.empty(x.shape, x.dtype) if out is None else out
     _launch(host, f"activation_backward<{type_name(x)}, {KINDS[kind]}>", x, bias, (g, x, bias, dx))

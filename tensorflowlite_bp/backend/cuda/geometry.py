@@ -58,7 +58,8 @@ def columns(
     host: Host, rows: int, columns: int, width: int, matrices: int = 1
 ) -> tuple[tuple[int, int, int], tuple[int, int]]:
     """(grid, block) for `matrices` of rows by columns, `width` columns a thread. The grid's y splits the
-    rows."""
+    rows.
+    """
     threads = ceil_div(columns, width)
     x = 1
     while x < min(threads, 32):

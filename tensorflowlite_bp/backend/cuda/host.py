@@ -1,6 +1,8 @@
 """Where kernels run. A launch is a name expression, a geometry and a list of arrays and numbers: the same
-everywhere."""
+everywhere.
+"""
 
+import hashlib
 from collections.abc import Sequence
 from functools import cache, cached_property
 from importlib import import_module
@@ -32,6 +34,7 @@ class Host:
 
     def __init__(self, xp: Any) -> None:
         self.xp = xp
+        self.note = ""
         self.tf32 = (
             False  # whether float32 products may round their operands to 10 bits, as CUPY_TF32 lets CuPy's
         )
@@ -62,7 +65,8 @@ class Host:
     @cached_property
     def processors(self) -> int:
         """Streaming multiprocessors of the device: what persistent grids are sized by. 2 under the
-        emulator."""
+        emulator.
+        """
         return self.xp.cuda.Device().attributes["MultiProcessorCount"] if self._cupy else 2
 
     # ------------------------------------------------------------------ launches
@@ -86,7 +90,8 @@ class Host:
 
 class Module(Host):
     """Kernels that were compiled ahead: `_native_cuda`, or the emulator. A kernel it lacks goes to
-    `fallback`."""
+    `fallback`.
+    """
 
     def __init__(self, module: Any, xp: Any, fallback: Host | None = None) -> None:
         super().__init__(xp)
@@ -115,9 +120,14 @@ class Nvrtc(Host):
 
     @staticmethod
     def source() -> str:
-        """One translation unit with every kernel: templates cost nothing until they are named."""
-        names = sorted(path.name for path in (sources() / "cuda").glob("*.cuh"))
-        return "".join(f'#include "cuda/{name}"\n' for name in names)
+        """One translation unit with every kernel: templates cost nothing until they are named. CuPy's cache
+        goes by the text alone, so a digest of what is included is part of it.
+        """
+        folder = sources() / "cuda"
+        paths = [*sorted(folder.glob("*.cuh")), folder / "portable.h"]
+        digest = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+        includes = "".join(f'#include "cuda/{path.name}"\n' for path in paths)
+        return f"// {digest}\n{includes}"
 
     def _kernel(self, name: str) -> Any:
         key = self.xp.cuda.Device().id, name
@@ -137,19 +147,17 @@ class Nvrtc(Host):
         kernel(grid, (*block, 1), tuple(values), shared_mem=shared)
 
 
-why_not = ""
-
-
 @cache
 def cuda_host() -> Host:
-    """The host for CuPy's arrays: the compiled module where it was built, with NVRTC for what it lacks."""
-    global why_not
+    """The host for CuPy's arrays: the compiled module where it was built, with NVRTC for what it lacks. Its
+    `note` says why there is no module.
+    """
     cupy = import_module("cupy")
     nvrtc = Nvrtc(cupy)
     try:
         return Module(import_module("tensorflowlite_bp._native_cuda"), cupy, nvrtc)
     except ModuleNotFoundError:
-        why_not = "no nvcc when the package was installed: kernels are compiled by NVRTC when first used"
+        nvrtc.note = "no nvcc when the package was installed: kernels are compiled by NVRTC when first used"
     except ImportError as error:
-        why_not = f"tensorflowlite_bp._native_cuda cannot be loaded: {error}"
+        nvrtc.note = f"tensorflowlite_bp._native_cuda cannot be loaded: {error}"
     return nvrtc

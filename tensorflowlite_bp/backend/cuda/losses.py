@@ -51,7 +51,8 @@ def softmax_cross_entropy(
     z.
 
     A label out of range, which the host functions refuse, gives NaN here: to look for one would wait for the
-    device."""
+    device.
+    """
     xp, classes = host.xp, z.shape[-1]
     z, labels = host.dense(z), host.dense(labels.astype(xp.int64, copy=False))
     wide = accumulator(xp, z.dtype)

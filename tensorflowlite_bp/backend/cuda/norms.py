@@ -14,7 +14,8 @@ WARP_BLOCK = 128  # four statistics a block, a warp each
 # ------------------------------------------------------------------ sums of columns
 def column_sums(host: Host, x: Array, mask: Array | None = None) -> Array:
     """The sum over all axes but the last: a bias gradient. Where there is a mask, of the elements with mask >
-    0."""
+    0.
+    """
     x = host.dense(x)
     mask = None if mask is None else host.dense(mask)
     channels = x.shape[-1]

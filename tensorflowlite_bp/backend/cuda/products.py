@@ -26,7 +26,8 @@ KINDS = {  # as in gemm.cuh: what happens to the product
 
 def _operand(host: Host, x: Array) -> tuple[Array, bool, int, int]:
     """(array, whether its transpose lies in memory row by row, from row to row, from matrix to matrix) of a
-    stack of matrices (batch, rows, columns)."""
+    stack of matrices (batch, rows, columns).
+    """
     size = x.itemsize
     for turned in (False, True):
         rows, columns = x.shape[1:] if not turned else x.shape[:0:-1]
@@ -115,7 +116,8 @@ def _by_lt(
     beta: float,
 ) -> bool:
     """Whether cublasLt took the product; an activation that it lacks, or whose input is kept, goes behind
-    it."""
+    it.
+    """
     inside = kind is None or kind == "relu" or (kind == "gelu_tanh" and aux is None)
     to = out if inside or kind is None or kind.startswith("times_") or aux is None else aux
     if to is not out and beta:

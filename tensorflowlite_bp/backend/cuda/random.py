@@ -24,7 +24,8 @@ def uniform(
     host: Host, shape: Shape, dtype: Any, *, seed: int, offset: int, advance: Array | None = None
 ) -> Array:
     """In [0, 1), with as many random bits as the dtype has digits. float64 takes two words, the others
-    one."""
+    one.
+    """
     out = host.empty(shape, dtype)
     count = ceil_div(out.size, 2 if out.itemsize == 8 else 4)
     _launch(host, f"random_uniform<{type_name(out)}>", count, (out, out.size), seed, offset, advance)
@@ -54,7 +55,8 @@ def dropout(
     host: Host, x: Array, rate: float, *, seed: int, offset: int, advance: Array | None = None
 ) -> Array:
     """x / (1 - rate) where the element's word keeps it, else 0. Backward: the same of g, with the same
-    place."""
+    place.
+    """
     x = host.dense(x)
     out = host.empty(x.shape, x.dtype)
     _dropout(host, x, out, rate, seed, offset, advance)
