@@ -356,3 +356,21 @@ def test_numpy_code():
     assert cost(w) == pytest.approx(float(same(w)))
     close(bp.grad(cost)(w), jax.grad(same)(w))
     close(bp.hessian(cost)(w), jax.hessian(same)(w), rtol=1e-8)
+
+
+def test_mixed_derivatives_of_raw_arrays_are_raw():
+    """The arguments of a transform that is done are constants to an outer one."""
+    x, w = np.array([0.3, 0.5]), np.array([[1.0, 2.0], [0.5, -1.0]])
+    f = lambda x, w: bp.sum(bp.tanh(x @ w))
+    inner = lambda x: bp.sum(bp.grad(f, 1)(x, w) ** 2)
+    for got in (
+        bp.grad(inner)(x),
+        bp.vjp(inner, x)[1](1.0)[0],
+        bp.jvp(inner, (x,), (x,))[1],
+        bp.jacobian(lambda x: bp.jacobian(f, 1)(x, w))(x),
+        bp.grad(lambda x: bp.jvp(lambda w: f(x, w), (w,), (w,))[1])(x),
+        bp.grad(lambda x: bp.sum(bp.vjp(lambda w: f(x, w), w)[1](1.0)[0]))(x),
+    ):
+        assert isinstance(got, (np.ndarray, np.floating))
+    want = bp.jacobian(lambda x: bp.sum((bp.reshape(x, (2, 1)) * (1 - bp.tanh(x @ w) ** 2)) ** 2))(x)
+    np.testing.assert_allclose(bp.grad(inner)(x), want, rtol=1e-13)

@@ -10,7 +10,7 @@ import numpy as np
 from .._typing import Tree
 from ..errors import GradientError, message
 from . import tree
-from .batching import inside
+from .batching import active, env, inside
 from .custom import attach, function_op, zeros_of
 from .engine import isolate, pull
 from .forward import push
@@ -95,6 +95,7 @@ class _Again:
             "places": [isinstance(x, Tensor) for x in leaves],
             "kwargs": kwargs,
             "draws": made.past,
+            "env": active(),
             "nodes": outside,
             "outs": [o.data for o in outs],
         }
@@ -109,11 +110,12 @@ class _Again:
         leaves = [
             next(rest) if place else x for place, x in zip(params["places"], params["leaves"], strict=True)
         ]
-        token = draws.set(Draws(iter(params["draws"])))
+        token, around = draws.set(Draws(iter(params["draws"]))), env.set(params["env"])
         try:
             with enable_grad():
                 out = self.f(*params["spec"].unflatten(leaves), **params["kwargs"])
         finally:
+            env.reset(around)
             draws.reset(token)
         outs = [x for x in tree.flatten(out)[0] if isinstance(x, Tensor)]
         if len(outs) != len(params["outs"]) or not all(map(_same, outs, params["outs"])):

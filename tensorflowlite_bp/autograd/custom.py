@@ -15,12 +15,13 @@ from .._typing import Tree
 from ..errors import GradientError, message
 from . import tree
 from .batching import active, around, deepened, surrounded, zeros
+from .by_sample import Opaque, by_sample
 from .engine import pull
 from .modes import enable_grad, no_grad, recording
 from .node import Leaf, NodeN, Parts
 from .op import Op, Spec, graph, is_float
 from .outputs import never_run, project
-from .tensor import Tensor, to_array, wrap
+from .tensor import Tensor, lifted, wrap
 
 
 # ------------------------------------------------------------------ one node for a Python function
@@ -48,7 +49,7 @@ def _pull_owner(
     gs = [lifted(i) for i in (g.items if isinstance(g, Parts) else [g])]
     inputs = [lifted(a) for a in args]
     with surrounded(around([*inputs, *gs])):
-        pulled = owner.pull(inputs, gs, needs, params, not raw)
+        pulled = by_sample(lambda a, g, p: owner.pull(a, g, needs, p, not raw), inputs, gs, params)
     return [i.data if raw and i is not None else i for i in pulled]
 
 
@@ -56,13 +57,9 @@ def _push_owner(F: Any, ts: list[Any], out: Any, *args: Any, owner: Any, **param
     raw = F is not graph
     inputs, tangents = [lifted(a) for a in args], [lifted(t) for t in ts]
     with surrounded(around([*inputs, *tangents])):
-        moved = owner.push(inputs, tangents, params)
+        moved = by_sample(owner.push, inputs, tangents, params)
     moved = [t.data if raw and t is not None else t for t in moved]
     return moved[0] if len(moved) == 1 else Parts(moved)
-
-
-def lifted(x: Any) -> Tensor | None:
-    return x if x is None or isinstance(x, Tensor) else wrap(to_array(x))
 
 
 def attach(op: Op, args: list[Any], params: dict[str, Any], outs: list[Tensor]) -> list[Tensor]:
@@ -121,10 +118,11 @@ class _Custom:
             leaves = [deepened(x, active()) for x in leaves]
         params: dict[str, Any] = {"owner": self, "spec": spec, "static": static}
         if not recording() or all(a.node is None for a in leaves):
-            outs, out_spec = _outputs(self._call(self.f, leaves, params))
+            outs, out_spec = _outputs(by_sample(lambda xs: self._call(self.f, xs, params), leaves))
             return out_spec.unflatten(outs)
         with no_grad():
-            out = self._forward([a.detach() for a in leaves], params)
+            out, more = by_sample(lambda xs: self._forward(xs, params), [a.detach() for a in leaves])
+        params["residuals"] = more.value
         outs, params["out_spec"] = _outputs(out)
         params["outs"] = [Spec(o.data) for o in outs]
         return params["out_spec"].unflatten(attach(self.op, leaves, params, outs))
@@ -138,8 +136,9 @@ class _Custom:
     def _static(self, params: dict[str, Any]) -> list[Any]:
         return [value for _, value in sorted(params["static"].items())]
 
-    def _forward(self, leaves: list[Any], params: dict[str, Any]) -> Any:
-        return self._call(self.f, leaves, params)
+    def _forward(self, leaves: list[Any], params: dict[str, Any]) -> tuple[Any, Opaque]:
+        """The result, and what the backward rule wants to know."""
+        return self._call(self.f, leaves, params), Opaque(None)
 
     def _raise_left_graph(self, what: str) -> None:
         raise GradientError(
@@ -187,7 +186,7 @@ class custom_vjp(_Custom):
             )
         return super().__call__(*args, **kwargs)
 
-    def _forward(self, leaves: list[Any], params: dict[str, Any]) -> Any:
+    def _forward(self, leaves: list[Any], params: dict[str, Any]) -> tuple[Any, Opaque]:
         made = self._call(self.fwd, leaves, params)  # type: ignore[arg-type]
         if not isinstance(made, tuple) or len(made) != 2:
             raise GradientError(
@@ -195,15 +194,13 @@ class custom_vjp(_Custom):
                     self.op.name, "fwd must return a pair, (out, residuals).", received=type(made).__name__
                 )
             )
-        out, params["residuals"] = made
-        return out
+        return made[0], Opaque(made[1])
 
     def pull(
         self, args: list[Any], gs: list[Any], needs: tuple[bool, ...], params: dict[str, Any], record: bool
     ) -> list[Any]:
         if record:  # differentiated again: the residuals must be in the graph too
-            params = dict(params)
-            self._forward(args, params)
+            params = {**params, "residuals": self._forward(args, params)[1].value}
         some = next(g for g in gs if g is not None)
         gs = [
             zeros(s.shape, s.dtype, some) if g is None else g for g, s in zip(gs, params["outs"], strict=True)

@@ -18,10 +18,10 @@ from .. import backend
 from .._config import config
 from ..backend import by_type
 from ..errors import GradientError, ShapeError, message
-from . import outputs
+from . import hooks, outputs
 from .batching import deepened, env_of
 from .modes import enable_grad, no_grad, recording
-from .node import Leaf, Node, NodeN, Parts, by_seq, next_seq
+from .node import ClosedLeaf, Leaf, Node, NodeN, Parts, by_seq, next_seq
 from .op import Op, Spec, graph
 from .overwrites import check_overwritten, overwritten
 from .tensor import Tensor, to_array, wrap
@@ -49,15 +49,18 @@ def backward(
         order = _order([root])
         leaves = [n for n in order if isinstance(n, Leaf)]
         with enable_grad():
-            grads = pull([root], [g], leaves, create_graph=True)
+            grads = hooks.received(leaves, pull([root], [g], leaves, create_graph=True))
             # a rule may hand on one tensor to several leaves: each gets its own
             grads = [None if i is None else graph.copy(i) for i in grads]
             with _accumulate:
                 for leaf, i in zip(leaves, grads, strict=True):
                     if i is not None:
                         leaf.grad = i if leaf.grad is None else leaf.grad + i
+        _call_after(leaves)
         return
     found = _run_raw(root, g.data, retain_graph)
+    if hooks.leaves_with_hooks[0]:
+        found = hooks.receive(found)
     with _accumulate:
         for leaf, i in found:
             if isinstance(i, np.generic):
@@ -71,6 +74,13 @@ def backward(
                 if i.base is not None or sys.getrefcount(i) > _SOLE_IN_FOUND:
                     i = i.copy()
                 leaf.grad = wrap(i)
+    if hooks.leaves_with_hooks[0]:
+        _call_after([leaf for leaf, _ in found])
+
+
+def _call_after(leaves: list[Leaf]) -> None:
+    for leaf in leaves:
+        hooks.accumulated(leaf)
 
 
 def _order(roots: list[Any]) -> list[Any]:
@@ -250,6 +260,7 @@ def slice_of(roots: list[Any], targets: list[Any]) -> tuple[list[Any], set[Any],
                 seen.add(p)
                 stack.append(p)
     needed: set[Any] = set()
+    live: set[Any] = set()  # what depends on leaves of others
     outer = False
     for n in sorted(seen, key=by_seq):
         if n in wanted:
@@ -258,9 +269,11 @@ def slice_of(roots: list[Any], targets: list[Any]) -> tuple[list[Any], set[Any],
             continue
         if any(p in needed for p in n.parents):
             needed.add(n)
-            outer = outer or any(p is not None and p not in needed for p in n.parents)
+            outer = outer or any(p in live for p in n.parents)
         elif n.op is FREED:
             _raise_freed()
+        elif any(p in live for p in n.parents) if n.parents else type(n) is not ClosedLeaf:
+            live.add(n)
     return sorted(needed, key=by_seq, reverse=True), needed, outer
 
 

@@ -13,12 +13,13 @@ from ..backend.batched import Batched, Level
 from ..errors import message
 from . import tree
 from .batching import active, cross, deepened, env_of, surrounded
+from .by_sample import Opaque, by_sample
 from .engine import pull, slice_of
 from .forward import push
 from .modes import recording
 from .op import graph
 from .tensor import Tensor, wrap
-from .transforms import _as_tensor, _ones, _record, grad, jvp
+from .transforms import _as_tensor, _close, _ones, _record, grad, jvp
 
 
 def jacobian(
@@ -54,6 +55,7 @@ def jacobian(
         whole = _Whole(outs, leaves)
         fewer = "fwd" if sum(leaf.size for leaf in leaves) < sum(o.size for o in outs) else "rev"
         (whole.columns if (mode or fewer) == "fwd" else whole.rows)(chunk_size)
+        _close(inputs)
         results = []
         for j in range(len(outs)):
             rest = iter(range(len(leaves)))
@@ -116,13 +118,13 @@ class _Whole:
         for start in range(0, n, chunk):
             stop = min(start + chunk, n)
             basis = lib.eye(stop - start, n, start, dtype=of.dtype).reshape((stop - start, *of.shape))
-            level = Level(stop - start)
+            level = Level(stop - start, "same")
+            e = cross("enter", deepened(wrap(basis), active()), level)
             with surrounded([level]):
-                found = walk(cross("enter", deepened(wrap(basis), active()[:-1]), level))
-                found = [None if t is None else cross("leave", deepened(t, active()), level) for t in found]
-            for part, t in zip(parts, found, strict=True):
-                if t is not None:
-                    part.add(t, slice(start, stop))
+                found = by_sample(lambda e: [Opaque(None) if t is None else t for t in walk(e)], e)
+                for part, t in zip(parts, found, strict=True):
+                    if not isinstance(t, Opaque):
+                        part.add(cross("leave", deepened(t, active()), level), slice(start, stop))
 
 
 _BOUND = 1 << 23  # elements of one array: 64 MB in float64

@@ -79,7 +79,7 @@ class NodeN:
 class Leaf:
     """A tensor that requires grad and that nothing computed: where `backward` accumulates."""
 
-    __slots__ = ("dtype", "grad", "seq", "shape")
+    __slots__ = ("dtype", "grad", "hooks", "seq", "shape")
 
     parents: tuple = ()
     op = None
@@ -88,7 +88,14 @@ class Leaf:
         self.shape = shape
         self.dtype = dtype
         self.grad: Any = None  # a Tensor
+        self.hooks: Any = None  # hooks.py
         self.seq = next_seq()
+
+
+class ClosedLeaf(Leaf):
+    """The argument of a transform that is done: nothing will ask for this gradient any more."""
+
+    __slots__ = ()
 
 
 class Parts:

@@ -209,8 +209,10 @@ class Tensor(TensorMethods):
 
     @property
     def grad(self) -> "Tensor | None":
-        """The gradient that `backward` accumulated into this leaf; None before, and on every other tensor."""
-        return self.node.grad if type(self.node) is Leaf else None
+        """The gradient that `backward` accumulated into this leaf; None before, and on every other tensor
+        (but see retain_grad).
+        """
+        return self.node.grad if type(self.node) is Leaf else None  # hooks.py adds the kept ones
 
     @grad.setter
     def grad(self, value: "Tensor | None") -> None:
@@ -228,8 +230,12 @@ class Tensor(TensorMethods):
                 )
         self.node.grad = value
 
-    if TYPE_CHECKING:  # bound by autograd/__init__.py: the engine stands above this module
+    if TYPE_CHECKING:  # bound by autograd/__init__.py: engine and hooks stand above this module
+        retains_grad: bool
 
+        def register_hook(self, hook: Any) -> Any: ...
+        def register_post_accumulate_grad_hook(self, hook: Any) -> Any: ...
+        def retain_grad(self) -> None: ...
         def backward(
             self, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False
         ) -> None: ...
@@ -322,6 +328,11 @@ def to_array(data: Any, dtype: Any = None) -> Array:
             )
         )
     return out
+
+
+def lifted(x: Any) -> "Tensor | None":
+    """A Tensor, from anything but None."""
+    return x if x is None or isinstance(x, Tensor) else wrap(to_array(x))
 
 
 def wrap(data: Array, node: Any = None) -> Tensor:

@@ -16,8 +16,9 @@ from . import tree
 from .batching import active, deepened, env_of, inside
 from .engine import isolate, pull
 from .forward import push
+from .hooks import received
 from .modes import enable_grad, recording
-from .node import Leaf
+from .node import ClosedLeaf, Leaf
 from .op import graph, is_float
 from .tensor import Tensor, to_array, unshared, wrap
 
@@ -128,7 +129,7 @@ def _pull(out: Tensor, cotangent: Tensor, inputs: list[_Argument], retain: bool 
     targets = [leaf.node for i in inputs for leaf in i.leaves]
     if out.node is None:
         return [None] * len(targets)
-    return pull([out.node], [cotangent], targets, retain=retain)
+    return received(targets, pull([out.node], [cotangent], targets, retain=retain))
 
 
 def _scalar(where: str, out: Any) -> Tensor:
@@ -191,7 +192,9 @@ def value_and_grad(f: Callable, argnums: int | Sequence[int] = 0, *, has_aux: bo
         out = _scalar("grad", out)
         grads = _pull(out, _ones(out), inputs, retain=has_aux)
         value = _leave(out, inputs)
-        return ((value, _leave_tree(aux, inputs)) if has_aux else value), _gather(argnums, inputs, grads)
+        value = (value, _leave_tree(aux, inputs)) if has_aux else value
+        _close(inputs)
+        return value, _gather(argnums, inputs, grads)
 
     return with_gradient
 
@@ -205,6 +208,14 @@ def _leave(t: Tensor, inputs: list[_Argument]) -> Any:
     return t if outer else _give(t.detach(), raw)
 
 
+def _close(inputs: list[_Argument]) -> None:
+    """The transform is done: to an outer one, its own leaves are constants."""
+    for i in inputs:
+        for leaf in i.leaves:
+            if type(leaf.node) is Leaf:
+                leaf.node.__class__ = ClosedLeaf
+
+
 def _reaches_out(t: Tensor, inputs: list[_Argument]) -> bool:
     own = {leaf.node for i in inputs for leaf in i.leaves}
     stack, seen = [t.node], set()
@@ -213,7 +224,7 @@ def _reaches_out(t: Tensor, inputs: list[_Argument]) -> bool:
         if n is None or n in seen or n in own:
             continue
         seen.add(n)
-        if isinstance(n, Leaf):
+        if isinstance(n, Leaf) and type(n) is not ClosedLeaf:
             return True
         stack.extend(n.parents)
     return False
@@ -260,7 +271,9 @@ def elementwise_grad(f: Callable, argnums: int | Sequence[int] = 0) -> Callable:
     def derivative(*args: Any, **kwargs: Any) -> Any:
         out, inputs = _record("elementwise_grad", f, argnums, args, kwargs)
         out = _as_tensor(out)
-        return _gather(argnums, inputs, _pull(out, _ones(out), inputs))
+        grads = _pull(out, _ones(out), inputs)
+        _close(inputs)
+        return _gather(argnums, inputs, grads)
 
     return derivative
 
@@ -295,10 +308,12 @@ def vjp(f: Callable, *primals: Tree) -> tuple[Tree, Callable[[Tree], tuple]]:
             if x.node is not None:
                 roots.append(x.node)
                 gs.append(g)
-        grads = pull(roots, gs, targets) if roots else [None] * len(targets)
+        grads = received(targets, pull(roots, gs, targets)) if roots else [None] * len(targets)
         return _gather(range(len(primals)), inputs, grads)
 
-    return spec.unflatten([_leave(x, inputs) for x in outs]), vjp_fn
+    value = spec.unflatten([_leave(x, inputs) for x in outs])
+    _close(inputs)
+    return value, vjp_fn
 
 
 def _match(where: str, g: Tensor, x: Tensor, what: str) -> Tensor:
@@ -336,7 +351,9 @@ def jvp(f: Callable, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
     outs = [_as_tensor(x) for x in leaves]
     moved = _push(outs, inputs, tangents)
     raw = all(r for i in inputs for r in i.raw)
-    return spec.unflatten([_leave(x, inputs) for x in outs]), spec.unflatten([_give(t, raw) for t in moved])
+    value = spec.unflatten([_leave(x, inputs) for x in outs])
+    _close(inputs)
+    return value, spec.unflatten([_give(t, raw) for t in moved])
 
 
 def _push(outs: list[Tensor], inputs: list[_Argument], tangents: Sequence[Tree]) -> list[Tensor]:

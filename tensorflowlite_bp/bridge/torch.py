@@ -247,7 +247,7 @@ class _Parameter(Leaf):
     def __init__(self, variable: Any) -> None:
         self.variable = variable
         self.shape = tuple(variable.shape)
-        self.dtype = None
+        self.dtype = self.hooks = None
         self.seq = next_seq()
 
     @property

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..autograd import overwrites
+from ..autograd import hooks, overwrites
 from ..autograd.modes import recording
 from ..autograd.node import Leaf, NodeN
 from ..autograd.op import is_float
@@ -65,8 +65,7 @@ def write(
         return
     if recording() and (target.node is not None or records):
         _check_alias(target)
-        value = _fitting(target, result())
-        target.data, target.node = value.data, value.node
+        _move(target, _fitting(target, result()))
         return
     if target.node is not None:
         raw_write(target._writable())  # under no_grad: a live graph keeps the values it saved
@@ -87,8 +86,15 @@ def _write_through(view: View, result: Callable[[], Tensor], records: bool) -> b
         return False  # plain memory
     base[view.index] = _fitting(view, result())
     fresh = indexing.getitem(base, view.index)
-    view.data, view.node = fresh.data, fresh.node
+    _move(view, fresh)
     return True
+
+
+def _move(target: Tensor, value: Tensor) -> None:
+    """Give a tensor its new version."""
+    before, target.data, target.node = target.node, value.data, value.node
+    if target.retains_grad:
+        hooks.moved(target, before)
 
 
 def _current(view: View, base: Tensor) -> bool:

@@ -5,22 +5,70 @@ with any number of threads, and a stream can be wound back (`state`), which is h
 same dropout mask twice.
 """
 
+import functools
+import inspect
 import math
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .. import backend
 from .._typing import Array, Shape
+from ..autograd.batching import active, env
 from ..autograd.checkpoint import draws
+from ..backend.batched import Level, array
+from ..errors import message
 
 _LOCK = threading.Lock()  # drawing moves the counter: two threads must not get the same block
 
 
+def _per_sample(draw: Callable[..., Array]) -> Callable[..., Array]:
+    """A method that draws: inside vmap numbers for every sample at once, as its `randomness` says."""
+    given = inspect.signature(draw)
+
+    @functools.wraps(draw)
+    def method(self: "Generator", *args: Any, **kwargs: Any) -> Array:
+        around = active()
+        if not around:
+            return draw(self, *args, **kwargs)
+        levels = _differing(around, draw.__name__)
+        token = env.set(())
+        try:
+            bound = given.bind(self, *args, **kwargs)
+            bound.apply_defaults()
+            sizes = array.sizes(levels)
+            if "shape" in bound.arguments:
+                bound.arguments["shape"] = sizes + tuple(bound.arguments["shape"])
+                data = draw(*bound.args, **bound.kwargs)
+            else:
+                rows = [draw(self, *args, **kwargs) for _ in range(math.prod(sizes))]
+                data = backend.current().stack(rows).reshape(sizes + rows[0].shape)
+            return array.made(data, levels, around)
+        finally:
+            env.reset(token)
+
+    return method
+
+
+def _differing(levels: tuple[Level, ...], name: str) -> tuple[Level, ...]:
+    if any(level.randomness == "error" for level in levels):
+        raise RuntimeError(
+            message(
+                f"random.{name}",
+                'random numbers are drawn inside a vmap with randomness="error".',
+                hint='vmap(f, randomness="different"), or "same" for all samples.',
+            )
+        )
+    return tuple([level for level in levels if level.randomness == "different"])
+
+
 class Generator:
     """A stream of random numbers. Arrays come out raw, on the current backend.
+
+    Inside `bp.vmap` each sample gets numbers of its own: not those that a loop over the samples would draw.
 
     >>> from tensorflowlite_bp import random
     >>> a, b = random.Generator(7), random.Generator(7)
@@ -66,6 +114,7 @@ class Generator:
         low, high = (int(w) for w in self.bits(2))
         return Generator(low | high << 32)
 
+    @_per_sample
     def uniform(self, shape: Shape = (), low: float = 0.0, high: float = 1.0, dtype: Any = None) -> Array:
         """Uniform in [low, high), with as many random bits as the dtype has digits."""
         dtype = np.dtype(dtype or "float64")
@@ -86,6 +135,7 @@ class Generator:
         high, low = words[0::2] >> 5, words[1::2] >> 6
         return (high * 67108864.0 + low) * (1.0 / 9007199254740992.0)
 
+    @_per_sample
     def normal(self, shape: Shape = (), mean: float = 0.0, std: float = 1.0, dtype: Any = None) -> Array:
         """Normal, by Box and Muller's transform in float64."""
         n = math.prod(shape)
@@ -97,6 +147,7 @@ class Generator:
         z = lib.concatenate([radius * lib.cos(angle), radius * lib.sin(angle)])[:n].reshape(shape)
         return (z * std + mean).astype(np.dtype(dtype or "float64"), copy=False)
 
+    @_per_sample
     def truncated_normal(
         self, shape: Shape = (), mean: float = 0.0, std: float = 1.0, dtype: Any = None
     ) -> Array:
@@ -110,6 +161,7 @@ class Generator:
             z[out] = self.normal((out.size,))
         return (z.reshape(shape) * std + mean).astype(np.dtype(dtype or "float64"), copy=False)
 
+    @_per_sample
     def integers(self, low: int, high: int | None = None, shape: Shape = (), dtype: Any = np.int64) -> Array:
         """Integers in [low, high), or [0, low). Unbiased to 2**-64 of the range."""
         if high is None:
@@ -125,11 +177,13 @@ class Generator:
             out = ((words[0::2] << np.uint64(32) | words[1::2]) % np.uint64(span)).astype(np.int64)
         return (out + low).astype(dtype, copy=False).reshape(shape)
 
+    @_per_sample
     def permutation(self, n: int) -> Array:
         """0 .. n-1 in random order: the order that sorts n random 64-bit keys."""
         words = self.bits(2 * n).astype(np.uint64)
         return np.argsort(words[0::2] << np.uint64(32) | words[1::2], kind="stable")
 
+    @_per_sample
     def keep_mask(self, shape: Shape, rate: float, dtype: Any) -> Array:
         """1 / (1 - rate) with probability 1 - rate, else 0: dropout's factor."""
         words = self.bits(math.prod(shape)).reshape(shape)

@@ -1,5 +1,20 @@
 """Arrays of many samples that look like one: what `bp.vmap` computes with, over any other backend."""
 
-from .array import Batched, Level, always, collapse, enter, env_of, ever, leave, ordered, spread
+from .array import (
+    Batched,
+    Level,
+    MappedValueError,
+    always,
+    collapse,
+    enter,
+    env_of,
+    ever,
+    leave,
+    ordered,
+    spread,
+)
 
-__all__ = ["Batched", "Level", "always", "collapse", "enter", "env_of", "ever", "leave", "ordered", "spread"]
+__all__ = [
+    "Batched", "Level", "MappedValueError", "always", "collapse", "enter", "env_of", "ever", "leave",
+    "ordered", "spread",
+]  # fmt: skip

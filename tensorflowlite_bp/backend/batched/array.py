@@ -44,6 +44,12 @@ def ordered(levels: Iterable[Level]) -> Levels:
     return tuple(sorted(set(levels), key=_by_number))
 
 
+class MappedValueError(TypeError, AttributeError):
+    """A mapped value was asked for a number, or for memory, of its own. (An AttributeError, so that asking
+    with hasattr is answered.)
+    """
+
+
 class Batched:
     """data: the samples, one leading axis for each of `levels`. env: all levels around it. base: NumPy's."""
 
@@ -102,7 +108,7 @@ class Batched:
 
     # ------------------------------------------------------------------ what one sample cannot tell
     def _one_value(self, *_: Any, **__: Any) -> Any:
-        raise TypeError(
+        raise MappedValueError(
             message(
                 "vmap",
                 "a mapped value has no single number or array: it stands for every sample at once.",
@@ -114,6 +120,7 @@ class Batched:
 
     __bool__ = __int__ = __float__ = __complex__ = __index__ = __contains__ = _one_value
     __array__ = __dlpack__ = __dlpack_device__ = item = tolist = tobytes = get = nonzero = _one_value
+    flags = ctypes = __array_interface__ = __cuda_array_interface__ = property(_one_value)
 
     # ------------------------------------------------------------------ NumPy's functions on it
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
