@@ -40,16 +40,16 @@ class Dispatch(dict[type, Callable]):
     400.
     """
 
-    __slots__ = ("elementwise", "find")
+    __slots__ = ("find", "stacks")
 
-    def __init__(self, find: Callable[[Any], Callable], elementwise: bool = False) -> None:
+    def __init__(self, find: Callable[[Any], Callable], stacks: bool = False) -> None:
         super().__init__()
         self.find = find
-        self.elementwise = elementwise
+        self.stacks = stacks
 
     def __missing__(self, cls: type) -> Callable:
         lib = by_type[cls]
-        if self.elementwise and issubclass(cls, Batched):  # whatever it does, on the samples' own arrays
+        if self.stacks and issubclass(cls, Batched):  # whatever it does, on the samples' own arrays
             forward = functools.partial(lib.each, self.find)
         else:
             forward = self.find(lib)
@@ -114,7 +114,8 @@ class Op:
         if linear not in (None, "each", "joint"):
             raise ValueError(f"linear must be None, 'each' or 'joint', not {linear!r}")
         self.name = name
-        self.forward = Dispatch(forward or attrgetter(name), elementwise)
+        # element by element, or on stacks of matrices: whatever stands in front is a batch
+        self.forward = Dispatch(forward or attrgetter(name), elementwise or name.startswith("linalg."))
         self.vjp = vjp
         self.vjp_all = vjp_all
         self.jvp = jvp

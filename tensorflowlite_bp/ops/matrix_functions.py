@@ -18,7 +18,7 @@ from ..autograd.tensor import Tensor
 from ..errors import ShapeError, message
 from .elementwise import astype
 from .solve import check_matrix, t
-from .special import as_precise, floats
+from .special import as_precise, floats, on_arrays
 from .triangular import each, scipy_linalg
 
 
@@ -37,7 +37,7 @@ def _corner(F: Any, function: Callable, a: Any, e: Any) -> Any:
 
 def _matrix_function(name: str, forward: Callable, doc: str) -> Callable[[Any], Tensor]:
     def of(F: Any) -> Callable:
-        return graph_call if F is graph else forward(F)
+        return graph_call if F is graph else lambda x: on_arrays(F, forward, x)
 
     op = Op(
         f"linalg.{name}",
@@ -109,7 +109,7 @@ def _sylvester(B: Any) -> Callable:
 
 def sylvester_in(F: Any, a: Any, b: Any, q: Any) -> Any:
     """sylvester on raw arrays or on Tensors."""
-    return sylvester(a, b, q) if F is graph else _sylvester(F)(a, b, q)
+    return sylvester(a, b, q) if F is graph else on_arrays(F, _sylvester, a, b, q)
 
 
 def _sylvester_back(F: Any, g: Any, out: Any, needs: Any, a: Any, b: Any, q: Any) -> list[Any]:

@@ -10,10 +10,11 @@ import numpy as np
 
 from ..autograd.record import apply1, apply2, lift
 from ..autograd.tensor import Tensor
+from ..backend.batched import Batched
 from . import array_methods, bits, floating, inplace, linalg
 from . import elementwise as e
 
-_NUMBERS = (int, float, complex, bool, np.generic, np.ndarray, list, tuple)
+_NUMBERS = (int, float, complex, bool, np.generic, np.ndarray, list, tuple, Batched)
 
 
 def _operator(function: Callable) -> tuple[Callable, Callable]:

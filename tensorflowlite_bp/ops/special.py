@@ -69,7 +69,7 @@ def run(F: Any, function: Any, *args: Any) -> Any:
 
 
 def on_arrays(lib: Any, make: Callable, *args: Any) -> Any:
-    """make(lib)(*args), element-wise on raw arrays; under vmap on those that hold the samples."""
+    """make(lib)(*args), element-wise or on stacks; under vmap on the arrays that hold the samples."""
     return lib.each(make, *args) if lib.name == "batched" else make(lib)(*args)
 
 

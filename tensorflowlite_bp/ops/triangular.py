@@ -11,13 +11,14 @@ from ..autograd.op import Op, graph, helper
 from ..autograd.outputs import joint_vjp
 from ..autograd.record import apply_many
 from ..autograd.tensor import Tensor
+from ..backend import by_type
 from ..errors import ShapeError, message
 from ..utils.optional import optional
 from .elementwise import conjugate
 from .indexing import take_along_axis
 from .shape import concatenate, reshape
 from .solve import check_matrix, t
-from .special import floats
+from .special import floats, on_arrays
 
 
 def scipy_linalg(B: Any) -> Any:
@@ -61,7 +62,7 @@ def solve_in(F: Any, a: Any, b: Any, lower: bool, transposed: bool, unit: bool) 
     """triangular_matrix on raw arrays or on Tensors."""
     if F is graph:
         return triangular_matrix(a, b, lower, transposed, unit)
-    return _solved(F, a, b, lower, transposed, unit)
+    return on_arrays(F, lambda B: lambda a, b: _solved(B, a, b, lower, transposed, unit), a, b)
 
 
 def _triangular_b(F: Any, g: Any, out: Any, a: Any, b: Any, *, lower: Any, transposed: Any, unit: Any) -> Any:
@@ -177,7 +178,8 @@ def lu_parts(x: Any) -> tuple[Tensor, Tensor, np.ndarray]:
     else:
         rows = np.zeros(x.shape[:-1], int)
         if x.size:
-            rows = each(np, lambda a: _rows(a)[None], x.data)[..., 0, :]
+            lib = by_type[type(x.data)]
+            rows = on_arrays(lib, lambda _: lambda a: each(np, lambda m: _rows(m)[None], a), x.data)[..., 0, :]
         top = take_along_axis(x, np.broadcast_to(rows[..., None], x.shape), -2)
         lu, _ = lu_packed(top[..., :k, :k])
     one = np.eye(k, dtype=x.dtype)

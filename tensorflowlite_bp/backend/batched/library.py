@@ -75,7 +75,7 @@ def elementwise(call: Callable, *args: Any, **kwargs: Any) -> Any:
     if kwargs:
         kwargs = _walk(kwargs, lambda x: aligned(x, levels, ndim))
     found = call(*[aligned(x, levels, ndim) for x in args], **kwargs)
-    if type(found) is tuple:
+    if isinstance(found, tuple):
         return tuple([made(f, levels, env) for f in found])
     return made(found, levels, env)
 
@@ -255,7 +255,7 @@ class Library(Namespace):
         return np.result_type(*[x.dtype if hasattr(x, "dtype") else x for x in xs])
 
     def each(self, make: Callable, *args: Any, **kwargs: Any) -> Any:
-        """An element-wise function made for the backend that holds the samples."""
+        """A function of elements, or of stacks of matrices, made for the backend that holds the samples."""
         return elementwise(make(lib(*args)), *args, **kwargs)
 
     # ------------------------------------------------------------------ NumPy's protocols
