@@ -12,6 +12,7 @@ from test_ops import arguments, function
 
 import tensorflowlite_bp as bp
 
+importlib.import_module("tensorflowlite_bp.scipy.stats")  # declares ops of its own
 SAMPLES = 3
 COUNTING = {"unique_values"}  # the size of the result depends on the values: refused
 CASES = [case for case in all_cases() if case.name not in COUNTING]

@@ -17,6 +17,7 @@ import numpy as np
 from .. import backend
 from .._config import config
 from ..backend import by_type
+from ..backend.batched import MappedValueError
 from ..errors import GradientError, ShapeError, message
 from . import hooks, outputs
 from .batching import deepened, env_of
@@ -174,7 +175,7 @@ def _pull_raw(n: Any, g: Any, needs: tuple[bool, ...]) -> list[Any]:
     op: Op = n.op
     F = library(g)
     if op.vjp_all is not None:
-        return _unbroadcast(F, n, op.vjp_all(F, g, n.out, needs, *n.saved, **n.params))
+        return _unbroadcast(F, n, mapped(op.name, op.vjp_all, F, g, n.out, needs, *n.saved, **n.params))
     if not op.vjp:  # a function that exists only as a composition
         with enable_grad():
             inner = [
@@ -186,8 +187,23 @@ def _pull_raw(n: Any, g: Any, needs: tuple[bool, ...]) -> list[Any]:
         return [None if i is None else i.data for i in grads]
     out, saved, params = n.out, n.saved, n.params
     return _unbroadcast(
-        F, n, [op.vjp[k](F, g, out, *saved, **params) if need else None for k, need in enumerate(needs)]
+        F,
+        n,
+        [
+            mapped(op.name, op.vjp[k], F, g, out, *saved, **params) if need else None
+            for k, need in enumerate(needs)
+        ],
     )
+
+
+def mapped(name: str, rule: Any, F: Any, /, *args: Any, **params: Any) -> Any:
+    """A rule on raw arrays; under vmap, one that needs real ones is called sample by sample."""
+    try:
+        return rule(F, *args, **params)
+    except MappedValueError:
+        if any(type(a) is Parts for a in args):
+            raise
+        return F.rule_looped(name, rule, *args, **params)
 
 
 def _unbroadcast(F: Any, n: Any, pulled: list[Any]) -> list[Any]:

@@ -5,11 +5,12 @@ tangents, an element-wise op's vjp is its jvp, and any other vjp is linear in it
 transpose is the jvp.
 """
 
+import functools
 from typing import Any
 
 from ..backend.batched import Batched
 from . import outputs
-from .engine import arguments, isolate, library, pull, pull_graph, slice_of, wrap_raw
+from .engine import arguments, isolate, library, mapped, pull, pull_graph, slice_of, wrap_raw
 from .modes import enable_grad, no_grad, recording
 from .op import Op, Spec, graph
 from .overwrites import check_overwritten, overwritten
@@ -59,7 +60,8 @@ def _push_node(n: Any, ts: list[Any], record: bool) -> Any:
         return total
     out = None if n.out is None or op.aux else outputs.at(n, n.out) if record else n.out
     if op.jvp is not None:
-        return op.jvp(F, ts, out, *args, **n.params)
+        call = op.jvp if record else functools.partial(mapped, op.name, op.jvp)
+        return call(F, ts, out, *args, **n.params)
     if op.elementwise:
         for k, t in enumerate(ts):
             if t is not None:

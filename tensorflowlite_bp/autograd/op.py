@@ -40,19 +40,22 @@ class Dispatch(dict[type, Callable]):
     400.
     """
 
-    __slots__ = ("find", "stacks")
+    __slots__ = ("find", "name", "stacks")
 
-    def __init__(self, find: Callable[[Any], Callable], stacks: bool = False) -> None:
+    def __init__(self, name: str, find: Callable[[Any], Callable], stacks: bool = False) -> None:
         super().__init__()
+        self.name = name
         self.find = find
         self.stacks = stacks
 
     def __missing__(self, cls: type) -> Callable:
         lib = by_type[cls]
-        if self.stacks and issubclass(cls, Batched):  # whatever it does, on the samples' own arrays
+        if not issubclass(cls, Batched):
+            forward = self.find(lib)
+        elif self.stacks:  # whatever it does, on the samples' own arrays
             forward = functools.partial(lib.each, self.find)
         else:
-            forward = self.find(lib)
+            forward = lib.or_looped(self.find, self.name)
         self[cls] = forward
         return forward
 
@@ -115,7 +118,7 @@ class Op:
             raise ValueError(f"linear must be None, 'each' or 'joint', not {linear!r}")
         self.name = name
         # element by element, or on stacks of matrices: whatever stands in front is a batch
-        self.forward = Dispatch(forward or attrgetter(name), elementwise or name.startswith("linalg."))
+        self.forward = Dispatch(name, forward or attrgetter(name), elementwise or name.startswith("linalg."))
         self.vjp = vjp
         self.vjp_all = vjp_all
         self.jvp = jvp

@@ -179,7 +179,9 @@ def lu_parts(x: Any) -> tuple[Tensor, Tensor, np.ndarray]:
         rows = np.zeros(x.shape[:-1], int)
         if x.size:
             lib = by_type[type(x.data)]
-            rows = on_arrays(lib, lambda _: lambda a: each(np, lambda m: _rows(m)[None], a), x.data)[..., 0, :]
+            rows = on_arrays(lib, lambda _: lambda a: each(np, lambda m: _rows(m)[None], a), x.data)[
+                ..., 0, :
+            ]
         top = take_along_axis(x, np.broadcast_to(rows[..., None], x.shape), -2)
         lu, _ = lu_packed(top[..., :k, :k])
     one = np.eye(k, dtype=x.dtype)

@@ -15,7 +15,7 @@ import numpy as np
 from .. import by_type, current
 from ..protocol import ACTIVATIONS, ELEMENTWISE, PREDICATES
 from . import array, indexing, linear, nn, shape
-from .array import Batched, aligned, made, scope, sizes, viewing
+from .array import Batched, MappedValueError, aligned, made, scope, sizes, viewing
 from .shape import from_last
 
 _EVERY = {*ELEMENTWISE, *PREDICATES, *ACTIVATIONS} | set(
@@ -41,7 +41,8 @@ _PLAIN = set("zeros ones full empty eye arange linspace finfo iinfo tri".split()
 _LIKE = set("zeros_like ones_like full_like empty_like".split())
 
 LOOPED = set(
-    "linear_softmax_cross_entropy linear_softmax_cross_entropy_backward searchsorted linalg.lstsq".split()
+    "linear_softmax_cross_entropy linear_softmax_cross_entropy_backward searchsorted linalg.lstsq "
+    "convolve_full linear_map linear_map_transposed recursion".split()
 )
 _MODULES = {"numpy.linalg": "linalg.", "numpy.fft": "fft."}
 _NUMPYS = {"initial", "where", "ddof"}  # keywords that the backends' own functions do not take
@@ -63,7 +64,7 @@ def unbatched(x: Any) -> bool:
 
 
 # ------------------------------------------------------------------ the kinds
-def elementwise(call: Callable, *args: Any, **kwargs: Any) -> Any:
+def elementwise(call: Callable, /, *args: Any, **kwargs: Any) -> Any:
     """Every argument aligned; keywords may be arrays too, or tuples of them."""
     values = (*args, *_leaves(kwargs)) if kwargs else args
     levels, env = scope(values)
@@ -126,7 +127,7 @@ def _like(call: Callable, x: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 # ------------------------------------------------------------------ sample by sample
-def _looped(call: Callable, *args: Any, **kwargs: Any) -> Any:
+def _looped(call: Callable, /, *args: Any, **kwargs: Any) -> Any:
     """The declared fallback: one call per sample, the results stacked."""
     found: list[Batched] = []
     _walk((args, kwargs), lambda x: found.append(x) or x)
@@ -217,8 +218,8 @@ def _function(name: str) -> Callable:
             return plain(*args, **kwargs)
         return how(plain, *args, **kwargs)  # type: ignore[misc]
 
-    call.__name__ = name
-    call.looped = how is _looped  # type: ignore[attr-defined]
+    if how is _looped:
+        batched.looped.add(name)
     return call
 
 
@@ -232,6 +233,7 @@ class Library(Namespace):
 
     def __init__(self) -> None:
         super().__init__()
+        self.looped: set[str] = set()  # what has been called sample by sample
         self.linalg, self.fft, self.special = (Namespace(n) for n in ("linalg.", "fft.", "special."))
 
     def device(self, x: Any) -> str:
@@ -254,9 +256,27 @@ class Library(Namespace):
     def result_type(self, *xs: Any) -> Any:
         return np.result_type(*[x.dtype if hasattr(x, "dtype") else x for x in xs])
 
-    def each(self, make: Callable, *args: Any, **kwargs: Any) -> Any:
+    def each(self, make: Callable, /, *args: Any, **kwargs: Any) -> Any:
         """A function of elements, or of stacks of matrices, made for the backend that holds the samples."""
         return elementwise(make(lib(*args)), *args, **kwargs)
+
+    def or_looped(self, find: Callable, name: str) -> Callable:
+        """An op's forward; one that needs real arrays (SciPy's own code) is called sample by sample."""
+        forward = find(self)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return forward(*args, **kwargs)
+            except MappedValueError:
+                self.looped.add(name)
+                return _looped(find(lib(*args, *kwargs.values())), *args, **kwargs)
+
+        return call
+
+    def rule_looped(self, name: str, rule: Callable, /, *args: Any, **params: Any) -> Any:
+        """The same for a rule(F, ...), when it has raised MappedValueError."""
+        self.looped.add(name)
+        return _looped(functools.partial(rule, lib(*args)), *args, **params)
 
     # ------------------------------------------------------------------ NumPy's protocols
     def ufunc(self, function: Any, method: str, inputs: tuple, kwargs: dict[str, Any]) -> Any:
