@@ -196,14 +196,14 @@ def _pull_raw(n: Any, g: Any, needs: tuple[bool, ...]) -> list[Any]:
     )
 
 
-def mapped(name: str, rule: Any, F: Any, /, *args: Any, **params: Any) -> Any:
+def mapped(name: str, rule: Any, lib: Any, /, *args: Any, **params: Any) -> Any:
     """A rule on raw arrays; under vmap, one that needs real ones is called sample by sample."""
     try:
-        return rule(F, *args, **params)
+        return rule(lib, *args, **params)
     except MappedValueError:
         if any(type(a) is Parts for a in args):
             raise
-        return F.rule_looped(name, rule, *args, **params)
+        return lib.rule_looped(name, rule, *args, **params)
 
 
 def _unbroadcast(F: Any, n: Any, pulled: list[Any]) -> list[Any]:
