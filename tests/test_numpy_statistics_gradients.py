@@ -264,6 +264,14 @@ def test_what_is_constant_and_what_is_missing():
     assert x.grad.shape == D.shape
 
 
+def test_the_input_is_not_overwritten():
+    for make in (bp.asarray, lambda a: bp.tensor(a, requires_grad=True)):
+        x = make(D[0].copy())
+        np.median(x, None, None, True)
+        np.quantile(x, 0.3, overwrite_input=True)
+        np.testing.assert_array_equal(x.numpy(), D[0])
+
+
 def test_out():
     x = bp.tensor(D, requires_grad=True)
     out = bp.asarray(np.empty(3))

@@ -81,7 +81,7 @@ def _entry(
     except AttributeError:  # of a later NumPy, or of an earlier one
         return function
     place = {p: i for i, p in enumerate(inspect.signature(function or original).parameters)}
-    at_out, at_dtype = place.get("out", len(place)), place.get("dtype", len(place))
+    at_out, at_dtype, at_overwrite = (place.get(p, len(place)) for p in ("out", "dtype", "overwrite_input"))
 
     @functools.wraps(function or original)
     def entry(*args: Any, **kwargs: Any) -> Any:
@@ -91,6 +91,9 @@ def _entry(
         out = kwargs.pop("out", None)
         if len(args) > at_out:
             out, args = args[at_out], (*args[:at_out], None, *args[at_out + 1 :])
+        kwargs.pop("overwrite_input", None)  # a permission, of no use: a live graph may hold the input
+        if len(args) > at_overwrite:
+            args = (*args[:at_overwrite], False, *args[at_overwrite + 1 :])
         dtype = args[at_dtype] if len(args) > at_dtype else kwargs.get("dtype")
         if (
             function is not None
