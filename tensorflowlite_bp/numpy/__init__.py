@@ -30,11 +30,12 @@ from . import (
     _quantiles,
     _questions,
     _reductions,
+    _series,
     _sets,
     _shape,
 )
 
-from . import fft, linalg, random  # isort: skip
+from . import fft, linalg, polynomial, random  # isort: skip
 from ._creation import (
     arange,
     array,

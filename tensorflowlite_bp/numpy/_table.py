@@ -89,4 +89,5 @@ def by_any_argument(theirs: Callable[..., Any]) -> Callable[..., Any]:
 def mirrored(module: Any) -> dict[str, Any]:
     """The names of a module of NumPy's, its functions as `by_any_argument` has them."""
     found = {name: getattr(module, name) for name in module.__all__}
-    return {n: by_any_argument(f) if f in TABLE else f for n, f in found.items()}
+    ours = {name for name, value in found.items() if callable(value) and value in TABLE}
+    return {name: by_any_argument(value) if name in ours else value for name, value in found.items()}

@@ -3,6 +3,7 @@
 import numpy as real
 
 from .. import numpy as np
+from ..numpy._series import FAMILIES
 from ._coverage import D, P, S, Sample, V, W, X, Y, sample
 
 one = lambda f, a: f(a)
@@ -53,6 +54,27 @@ SAMPLES: list[Sample] = [
     sample("polyfit", lambda f, x, y, w: f(x, y, 1, w=w), TIMES, V, abs(W)),
     sample("poly", lambda f, seq_of_zeros: f(seq_of_zeros), V),
     sample("roots", lambda f, p: f(p), V, note="roots that coincide have none"),
+    # ------------------------------------------------------------------ numpy.polynomial
+    *[
+        sample(f"polynomial.{module}.{prefix}{name}", call, *arrays)
+        for prefix, (module, _) in FAMILIES.items()
+        for name, call, arrays in (
+            ("val", lambda f, x, c: f(x, c), (X, V)),
+            ("val2d", lambda f, x, y, c: f(x, y, c), (X, Y, X)),
+            ("val3d", lambda f, x, y, z, c: f(x, y, z, c), (V, W, V * W, X[:, :, None] * W[:2])),
+            ("grid2d", lambda f, x, y, c: f(x, y, c), (V, W, X)),
+            ("grid3d", lambda f, x, y, z, c: f(x, y, z, c), (V, W, V[:2], X[:, :, None] * W[:2])),
+            ("vander", lambda f, x: f(x, 3), (V,)),
+            ("vander2d", lambda f, x, y: f(x, y, [1, 2]), (V, W)),
+            ("vander3d", lambda f, x, y, z: f(x, y, z, [1, 2, 1]), (V, W, V * W)),
+            ("der", lambda f, c, scl: f(c, 1, scl), (V, S)),
+            ("int", lambda f, c, k, lbnd, scl: f(c, 1, [k], lbnd, scl), (V, S, S, S)),
+            ("mulx", lambda f, c: f(c), (V,)),
+            ("add", lambda f, c1, c2: f(c1, c2), (V, W[:2])),
+            ("sub", lambda f, c1, c2: f(c1, c2), (V, W[:2])),
+            ("mul", lambda f, c1, c2: f(c1, c2), (V, W[:2])),
+        )
+    ],
     # ------------------------------------------------------------------ brackets, numpy.emath
     sample("r_", lambda f, a, b: f[a, b, a[0] : 3 : 4j], V, W),
     sample("c_", lambda f, a, b: f[a, b], V, W),

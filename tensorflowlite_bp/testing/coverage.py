@@ -63,8 +63,9 @@ def page() -> str:
     """
     parts = [_HEAD.format(count=len(covered()))]
     for title, samples in GROUPS.items():
-        parts.append(f"\n## {title}\n\n| function | differentiated | note |\n|---|---|---|\n")
-        parts += [f"| `np.{line.name}` | {line.arguments} | {line.note} |\n" for line in lines(samples)]
+        found = lines(samples)
+        parts.append(f"\n## {title}: {len(found)}\n\n| function | differentiated | note |\n|---|---|---|\n")
+        parts += [f"| `np.{line.name}` | {line.arguments} | {line.note} |\n" for line in found]
     return "".join(parts)
 
 

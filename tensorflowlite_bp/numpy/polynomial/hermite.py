@@ -1,0 +1,13 @@
+"""A mirror of numpy.polynomial.hermite."""
+
+from typing import Any
+
+import numpy as _np
+
+from .._table import mirrored
+
+globals().update(mirrored(_np.polynomial.hermite))
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(_np.polynomial.hermite, name)
