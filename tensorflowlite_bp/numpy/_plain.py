@@ -83,26 +83,24 @@ def _entry(
     place = {p: i for i, p in enumerate(inspect.signature(function or original).parameters)}
     at_out, at_dtype, at_overwrite = (place.get(p, len(place)) for p in ("out", "dtype", "overwrite_input"))
 
+    first = min(at_out, at_dtype, at_overwrite)
+
     @functools.wraps(function or original)
     def entry(*args: Any, **kwargs: Any) -> Any:
-        if not lists:
-            args = tuple([_joined(a) for a in args])
-            kwargs = {k: _joined(v) for k, v in kwargs.items()}
-        out = kwargs.pop("out", None)
-        if len(args) > at_out:
-            out, args = args[at_out], (*args[:at_out], None, *args[at_out + 1 :])
-        kwargs.pop("overwrite_input", None)  # a permission, of no use: a live graph may hold the input
-        if len(args) > at_overwrite:
-            args = (*args[:at_overwrite], False, *args[at_overwrite + 1 :])
-        dtype = args[at_dtype] if len(args) > at_dtype else kwargs.get("dtype")
-        if (
-            function is not None
-            and (
-                (recording() and records((args, *kwargs.values())))
-                or (levels() and mapped((args, *kwargs.values())))
-            )
-            and (dtype is None or is_float(np.dtype(dtype)))
-        ):
+        out = dtype = None
+        if kwargs:
+            out, dtype = kwargs.pop("out", None), kwargs.get("dtype")
+            kwargs.pop("overwrite_input", None)  # a permission, of no use: a live graph may hold the input
+        if len(args) > first:
+            dtype = args[at_dtype] if len(args) > at_dtype else dtype
+            if len(args) > at_out:
+                out, args = args[at_out], (*args[:at_out], None, *args[at_out + 1 :])
+            if len(args) > at_overwrite:
+                args = (*args[:at_overwrite], False, *args[at_overwrite + 1 :])
+        values = (*args, *kwargs.values()) if kwargs else args
+        if not lists and has_tensor([v for v in values if type(v) in (list, tuple)]):
+            args, kwargs = tuple(map(_joined, args)), {k: _joined(v) for k, v in kwargs.items()}
+        if function is not None and _live(values) and (dtype is None or is_float(np.dtype(dtype))):
             result = function(*args, **kwargs)
         else:
             result = plainly(original, *args, **kwargs)
@@ -110,6 +108,15 @@ def _entry(
 
     implements(*names)(entry)
     return function
+
+
+def _live(values: tuple[Any, ...]) -> bool:
+    """Whether a gradient, or a vmap, has a part in a call with these arguments."""
+    if recording():
+        for v in values:
+            if v.node is not None if isinstance(v, Tensor) else records(v):
+                return True
+    return bool(levels()) and mapped(values)
 
 
 def _joined(value: Any) -> Any:
@@ -142,6 +149,8 @@ def reduced_axes(axis: Any, ndim: int, scalar: bool = False) -> tuple[int, ...]:
     """
     if axis is None:
         return tuple(range(ndim))
+    if type(axis) is int and -ndim <= axis < ndim:
+        return (axis % ndim,)
     if scalar and ndim == 0 and not isinstance(axis, Sequence) and axis in (0, -1):
         return ()
     return np.lib.array_utils.normalize_axis_tuple(axis, ndim, argname="axis")
