@@ -159,7 +159,18 @@ class custom_vjp(_Custom):
     those arguments first. What f takes from outside its arguments is a constant to it.
 
     Higher derivatives and forward mode differentiate `fwd` and `bwd` in their turn, so they exist where
-    these use differentiable ops; where `bwd` leaves the graph they raise GradientError.
+    these use differentiable ops; where `bwd` leaves the graph they raise GradientError. Under `bp.vmap` the
+    rules run on all samples at once; those that ask for memory (`t.data` to a kernel, `t.numpy()`), once per
+    sample.
+
+    Around a CUDA kernel, `t.data` is the CuPy array, and the kernel runs on the current stream:
+
+        cube = cupy.ElementwiseKernel("T x", "T y", "y = x * x * x", "cube")
+        slope = cupy.ElementwiseKernel("T x, T g", "T dx", "dx = 3 * x * x * g", "cube_slope")
+        f = bp.custom_vjp(lambda x: bp.asarray(cube(x.data)))
+        f.defvjp(lambda x: (bp.asarray(cube(x.data)), x.data), lambda x, g: (bp.asarray(slope(x, g.data)),))
+
+    A `cupy.RawKernel` is called in the same places: `kernel(grid, block, (x.data, out, size))`.
 
     >>> import tensorflowlite_bp as bp
     >>> @bp.custom_vjp

@@ -174,9 +174,7 @@ def _pull_raw(n: Any, g: Any, needs: tuple[bool, ...]) -> list[Any]:
     """One node's cotangents on raw arrays, with broadcasting undone; None where not needed."""
     op: Op = n.op
     F = library(g)
-    if op.vjp_all is not None:
-        return _unbroadcast(F, n, mapped(op.name, op.vjp_all, F, g, n.out, needs, *n.saved, **n.params))
-    if not op.vjp:  # a function that exists only as a composition
+    if not op.vjp and op.vjp_all is None:  # a function that exists only as a composition
         with enable_grad():
             inner = [
                 wrap(x, Leaf(x.shape, x.dtype) if need else None)
@@ -186,24 +184,32 @@ def _pull_raw(n: Any, g: Any, needs: tuple[bool, ...]) -> list[Any]:
         grads = _pull_tensors(out, [t.node for t in inner], g)
         return [None if i is None else i.data for i in grads]
     out, saved, params = n.out, n.saved, n.params
-    return _unbroadcast(
-        F,
-        n,
-        [
-            mapped(op.name, op.vjp[k], F, g, out, *saved, **params) if need else None
-            for k, need in enumerate(needs)
-        ],
-    )
-
-
-def mapped(name: str, rule: Any, lib: Any, /, *args: Any, **params: Any) -> Any:
-    """A rule on raw arrays; under vmap, one that needs real ones is called sample by sample."""
-    try:
-        return rule(lib, *args, **params)
+    try:  # free until it raises
+        if op.vjp_all is not None:
+            pulled = op.vjp_all(F, g, out, needs, *saved, **params)
+        else:
+            rules = op.vjp
+            pulled = [rules[k](F, g, out, *saved, **params) if need else None for k, need in enumerate(needs)]
     except MappedValueError:
-        if any(type(a) is Parts for a in args):
+        if type(g) is Parts:
             raise
-        return lib.rule_looped(name, rule, *args, **params)
+        pulled = _by_sample(F, n, g, needs)
+    return _unbroadcast(F, n, pulled)
+
+
+def _by_sample(lib: Any, n: Any, g: Any, needs: tuple[bool, ...]) -> list[Any]:
+    """Under vmap, rules that need real arrays are called sample by sample."""
+    op: Op = n.op
+    if op.vjp_all is not None:
+        return looped(lib, op.name, op.vjp_all, g, n.out, needs, *n.saved, **n.params)
+    return [
+        looped(lib, op.name, op.vjp[k], g, n.out, *n.saved, **n.params) if need else None
+        for k, need in enumerate(needs)
+    ]
+
+
+def looped(lib: Any, name: str, rule: Any, /, *args: Any, **params: Any) -> Any:
+    return lib.rule_looped(name, rule, *args, **params)
 
 
 def _unbroadcast(F: Any, n: Any, pulled: list[Any]) -> list[Any]:

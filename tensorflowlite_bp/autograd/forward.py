@@ -5,12 +5,11 @@ tangents, an element-wise op's vjp is its jvp, and any other vjp is linear in it
 transpose is the jvp.
 """
 
-import functools
 from typing import Any
 
-from ..backend.batched import Batched
+from ..backend.batched import Batched, MappedValueError
 from . import outputs
-from .engine import arguments, isolate, library, mapped, pull, pull_graph, slice_of, wrap_raw
+from .engine import arguments, isolate, library, looped, pull, pull_graph, slice_of, wrap_raw
 from .modes import enable_grad, no_grad, recording
 from .op import Op, Spec, graph
 from .overwrites import check_overwritten, overwritten
@@ -60,8 +59,12 @@ def _push_node(n: Any, ts: list[Any], record: bool) -> Any:
         return total
     out = None if n.out is None or op.aux else outputs.at(n, n.out) if record else n.out
     if op.jvp is not None:
-        call = op.jvp if record else functools.partial(mapped, op.name, op.jvp)
-        return call(F, ts, out, *args, **n.params)
+        try:
+            return op.jvp(F, ts, out, *args, **n.params)
+        except MappedValueError:
+            if record:
+                raise
+            return looped(F, op.name, op.jvp, ts, out, *args, **n.params)
     if op.elementwise:
         for k, t in enumerate(ts):
             if t is not None:

@@ -20,6 +20,7 @@ from ..autograd.op import is_float
 from ..autograd.record import lift
 from ..autograd.tensor import Tensor, new, to_array, unshared, wrap
 from ..backend import common
+from ..backend.batched import MappedValueError
 from ..errors import DTypeError, GradientError, ShapeError, message
 from . import elementwise as e
 from . import indexing
@@ -72,7 +73,11 @@ def write(
         return
     if not unshared(target):
         overwrites.note_write(target.data)
-    raw_write(target.data)
+    try:
+        raw_write(target.data)
+    except MappedValueError:  # inside vmap: a value that differs between samples, into what they share
+        _check_alias(target)
+        _move(target, _fitting(target, result()))
 
 
 def _write_through(view: View, result: Callable[[], Tensor], records: bool) -> bool:

@@ -316,7 +316,7 @@ def write(target: Any, value: Any) -> None:
     """target[...] = value in place."""
     levels, _ = scope((target, value))
     if not isinstance(target, Batched) or levels != target.levels:
-        raise TypeError(
+        raise MappedValueError(
             message(
                 "vmap",
                 "a value that differs between samples cannot be written into an array that they share.",
