@@ -16,10 +16,10 @@ from .ops import methods  # noqa: F401  (binds the operators)
 
 def array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """np.<function>(...) with a Tensor among its arguments."""
-    entry = _table().get(func)
-    if entry is None:
+    table = _table()
+    if func not in table:
         _raise_unknown(func)
-    return entry(*args, **kwargs)
+    return table[func](*args, **kwargs)
 
 
 @functools.cache

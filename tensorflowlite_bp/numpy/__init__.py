@@ -77,7 +77,7 @@ _BY_ANY_ARGUMENT = (
 ).split()
 globals().update({n: by_any_argument(getattr(_np, n)) for n in _BY_ANY_ARGUMENT if hasattr(_np, n)})
 
-TABLE.update(
+TABLE.given.update(
     {getattr(_np, name): refuse(name) for name in REFUSED if not isinstance(getattr(_np, name), type)}
 )
 __all__ = [name for name in _np.__all__ if name not in REFUSED]

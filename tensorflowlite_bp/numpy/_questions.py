@@ -45,4 +45,4 @@ def _ask(question: Callable[..., Any]) -> Callable[..., Any]:
 for _name in _QUESTIONS:
     _function = getattr(np, _name, None)
     if _function is not None:
-        TABLE[_function] = _ask(_function)
+        TABLE.given[_function] = _ask(_function)

@@ -16,7 +16,25 @@ import numpy as np
 from ..autograd.record import holds_tensor as has_tensor
 from ..ops import inplace
 
-TABLE: dict[Any, Callable[..., Any]] = {}  # NumPy's function object -> ours
+
+class Table(dict[Any, Callable[..., Any]]):
+    """NumPy's function object -> ours. An entry is fitted to NumPy's signature when first asked for: all of
+    them at import would take as long as the rest of the import.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: dict[Any, Callable[..., Any]] = {}
+
+    def __missing__(self, theirs: Any) -> Callable[..., Any]:
+        self[theirs] = entry = _fitted(self.given[theirs], theirs)
+        return entry
+
+    def __contains__(self, theirs: object) -> bool:
+        return theirs in self.given
+
+
+TABLE = Table()
 
 
 def implements(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -28,7 +46,7 @@ def implements(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
                 theirs = attrgetter(name)(np)
             except AttributeError:
                 continue
-            TABLE[theirs] = _fitted(function, theirs)
+            TABLE.given[theirs] = function
         return function
 
     return enter
