@@ -264,6 +264,13 @@ def test_what_is_constant_and_what_is_missing():
     assert x.grad.shape == D.shape
 
 
+def test_bfloat16_gradients_are_bfloat16():
+    import ml_dtypes
+
+    for f in (np.sum, np.mean, np.var, np.median, np.cumprod, lambda a: np.std(a, where=MASK)):
+        assert gradient(f, D.astype(ml_dtypes.bfloat16)).dtype == ml_dtypes.bfloat16
+
+
 def test_the_input_is_not_overwritten():
     for make in (bp.asarray, lambda a: bp.tensor(a, requires_grad=True)):
         x = make(D[0].copy())

@@ -35,9 +35,10 @@ def _spread(F: Any, g: Any, x: Any, axis: Axis) -> Any:
     return F.broadcast_to(g.reshape(kept(x.shape, axis)), x.shape)
 
 
-def _over(a: float, n: float) -> float:
-    """a / n, NaN for n = 0: the derivative of a mean of nothing."""
-    return a / n if n else math.nan
+def _over(F: Any, g: Any, n: float) -> Any:
+    """g / n in g's dtype, which ml_dtypes' floats lose to a Python number; NaN for a mean of nothing."""
+    out = g * (1.0 / n if n else math.nan)
+    return out if out.dtype == g.dtype else F.astype(out, dtype=g.dtype)
 
 
 # ------------------------------------------------------------------ sums
@@ -63,7 +64,7 @@ def _converted(x: Any, axis: Any, dtype: Any, keepdims: bool) -> Arguments:
 
 
 def _mean_back(F: Any, g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
-    return _spread(F, g * _over(1.0, common.count(x.shape, axis)), x, axis)
+    return _spread(F, _over(F, g, common.count(x.shape, axis)), x, axis)
 
 
 @operation(vjp=(_mean_back,), saves=("x.shape",), linear="joint")
@@ -87,13 +88,14 @@ def _var_back(F: Any, g: Any, out: Any, x: Any, *, axis: Axis, correction: float
     centred = x - F.mean(x, axis=axis, keepdims=True)
     if x.dtype.kind == "c":
         centred = F.conjugate(centred)
-    return _spread(F, g, x, axis) * centred * _over(2.0, n - correction)
+    return _spread(F, _over(F, g + g, n - correction), x, axis) * centred
 
 
 def _var_tangent(F: Any, ts: Any, out: Any, x: Any, *, axis: Axis, correction: float, keepdims: bool) -> Any:
     centred = x - F.mean(x, axis=axis, keepdims=True)
     product = F.real(F.conjugate(centred) * ts[0]) if x.dtype.kind == "c" else centred * ts[0]
-    return F.sum(product, axis=axis, keepdims=keepdims) * _over(2.0, common.count(x.shape, axis) - correction)
+    total = F.sum(product, axis=axis, keepdims=keepdims)
+    return _over(F, total + total, common.count(x.shape, axis) - correction)
 
 
 @operation(vjp=(_var_back,), saves=("x",), jvp=_var_tangent)
