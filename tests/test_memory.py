@@ -232,3 +232,18 @@ def test_deep_chains_of_larger_nodes():
     y.sum().backward(retain_graph=True)
     pulled = bp.grad(lambda a, y: (a * y).sum())(np.ones(2), y)
     assert pulled.tolist() == [1.0, 1.0]
+
+
+def test_vmap_leaves_nothing_to_the_collector():
+    """Neither the samples nor the graph of a batched call are in a circle."""
+    x = leaf(np.ones((4, 3)))
+    f = bp.vmap(bp.grad(lambda x: bp.sum(bp.sin(x) ** 2)))
+    f(x)
+    gc.collect()
+    out = f(x)
+    end = weakref.ref(out)
+    bp.jacobian(lambda x: bp.tanh(x @ np.ones((3, 2))))(np.ones(3))
+    out.sum().backward()
+    del out
+    assert end() is None
+    assert gc.collect() == 0

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -157,3 +158,23 @@ def test_checkpointed_dropout_draws_the_same_while_others_draw():
     finally:
         stop.set()
         other.join()
+
+
+def test_vmap_is_per_thread():
+    """Levels are of the context: two threads at once, nested in one and not in the other."""
+    x = np.random.default_rng(0).normal(size=(6, 5, 3))
+
+    def once(k):
+        f = lambda x: bp.sum(bp.sin(x) * bp.cos(x) ** k)
+        for _ in range(20):
+            if k % 2:
+                out = bp.vmap(bp.vmap(bp.grad(f)))(x)
+            else:
+                out = bp.grad(f)(x)
+        return out
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(once, range(1, 9)))
+    for k, out in enumerate(found, 1):
+        want = np.cos(x) ** (k + 1) - k * np.sin(x) ** 2 * np.cos(x) ** (k - 1)
+        np.testing.assert_allclose(out, want, rtol=1e-12, atol=1e-13)

@@ -1,4 +1,4 @@
-"""vmap against JAX and torch.func: arguments' axes, trees, networks' per-sample gradients; writing; errors."""
+"""vmap against JAX and torch.func: axes, trees, orders, per-sample gradients of networks; writing; errors."""
 
 import dataclasses
 
