@@ -32,10 +32,11 @@ class View(Tensor):
     alive, not a graph.
     """
 
-    __slots__ = ("base", "index")
+    __slots__ = ("base", "index", "look")
 
     base: Any
     index: Any
+    look: Any  # the view of the base's raw array, where it is no index that makes it
 
 
 def getitem(x: Tensor, index: Any) -> Tensor:
@@ -50,6 +51,19 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     # a slice of a slice holds the one between: in y[1:][2:] nothing else does
     view.base = weakref.ref(x) if type(x) is not View else lambda: x
     view.index = indexing.raw_index(index)
+    view.look = None
+    return view
+
+
+def viewing(x: Tensor, look: Callable[[Any], Any]) -> Tensor:
+    """A view that no basic index makes (a diagonal), which can be written to like a slice. look: makes it of
+    a raw array.
+    """
+    view = new(View)
+    view.index = np.unravel_index(look(np.arange(x.size).reshape(x.shape)), x.shape)
+    view.data, view.node = look(x.data), indexing.getitem(x, view.index).node
+    view.base = weakref.ref(x) if type(x) is not View else lambda: x
+    view.look = look
     return view
 
 
@@ -91,6 +105,8 @@ def _write_through(view: View, result: Callable[[], Tensor], records: bool) -> b
         return False  # plain memory
     base[view.index] = _fitting(view, result())
     fresh = indexing.getitem(base, view.index)
+    if view.look is not None:
+        fresh.data = view.look(base.data)
     _move(view, fresh)
     return True
 
@@ -170,7 +186,7 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
 
 
 def _is_there(x: Tensor, index: Any, value: View) -> bool:
-    if not common.is_basic(index) or value.index != index or not _current(value, x):
+    if value.look is not None or not common.is_basic(index) or value.index != index or not _current(value, x):
         return False
     if x.node is None or not recording():
         return value.node is None or not recording()

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import numpy as np
+
 from ..autograd.declare import Arguments, binary, operation, pair
 from ..autograd.op import helper
 from ..autograd.record import agree_all, apply2, lift
 from ..autograd.tensor import Tensor
 from ..errors import ShapeError, message
+from . import inplace
 from .elementwise import conjugate
 from .indexing import diagonal
 from .shape import moveaxis
@@ -234,6 +237,9 @@ def einsum(subscripts: str, *operands: Any, optimize: Any = None) -> Tensor:
     """
     xs = list(agree_all([lift(x) for x in operands]))
     inputs, result = _parse(subscripts, xs)
+    if len(xs) == 1 and len(result) < len(inputs[0]) and set(inputs[0]) == set(result) and _plain(xs[0]):
+        # diagonals: a view that can be written to, as NumPy's
+        return inplace.viewing(xs[0], lambda a: np.einsum(f"{inputs[0]}->{result}", a))
     labels = []
     for k, names in enumerate(inputs):
         x, names = _unique(xs[k], names)
@@ -244,6 +250,10 @@ def einsum(subscripts: str, *operands: Any, optimize: Any = None) -> Tensor:
         xs[k] = x
         labels.append(names)
     return einsum_labelled(*xs, labels=tuple(labels), result=result)
+
+
+def _plain(x: Tensor) -> bool:
+    return type(x.data) is np.ndarray
 
 
 def _parse(subscripts: str, xs: list[Tensor]) -> tuple[list[str], str]:
