@@ -215,10 +215,11 @@ def arguments(description):
     return parser
 
 
-def run(module, frameworks, cases, options, baseline, packages, per, *, rounds=9, seconds=0.15):
+def run(module, frameworks, cases, options, baseline, packages, per, *, rounds=9, seconds=0.15, extra=None):
     """Measure every thread count, print the tables, write the JSON.
 
     per(case, framework): how many of what is counted (operations, steps) one timed call holds.
+    extra: more entries for the JSON.
     """
     cases = {name: case for name, case in cases.items() if options.only in name}
     rounds, seconds = (2, 0.02) if options.quick else (rounds, seconds)
@@ -234,4 +235,4 @@ def run(module, frameworks, cases, options, baseline, packages, per, *, rounds=9
         print(table(results[str(n)], frameworks, "case"), flush=True)
     if not options.quick and not options.only:
         head = {"clock": options.clock, "baseline": baseline, "frameworks": frameworks}
-        save(module, {**head, "threads": results}, *packages)
+        save(module, {**head, **(extra or {}), "threads": results}, *packages)

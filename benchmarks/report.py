@@ -40,8 +40,23 @@ def ratios(result, threads, columns):
     return _common.markdown(rows, [*columns.values(), "torch, time"], head)
 
 
+def kernel_table(result, threads):
+    """The ratios, and how far from the limit we are."""
+    columns = {f: "JAX jit" if f == "jax" else f for f in result["frameworks"] if f != "torch"}
+    text = ratios(result, threads, columns)
+    if threads != "1":
+        return text
+    least = result["least_seconds"]
+    lines = text.split("\n")
+    for i, (case, found) in enumerate(result["threads"][threads].items(), 2):
+        share = f"{least[case] / found['ours']['seconds']:.2f}" if least[case] else ""
+        lines[i] += f" {share:>5} |"
+    return "\n".join([lines[0] + " limit / ours |", lines[1] + "---|", *lines[2:]])
+
+
 def sections():
     step, ops, imports = load("train_step"), load("op_overhead"), load("import_time")
+    kernels = load("kernels")
     yield "Ratios to the time of torch eager in the same run, interleaved, medians: below 1 is faster."
     yield "A star: spread above 10 %. Bold: a row we lose. `by hand`: NumPy with the derivative written out."
     if step:
@@ -60,6 +75,11 @@ def sections():
         yield "\nOne operation on 8x8 float32, forward and backward (`chain`: one of many mul, add, tanh).\n"
         yield ratios(ops, "1", {"ours": "ours", "floor": "by hand"}) + "\n"
         yield source(ops)
+    if kernels:
+        yield "\nKernels, forward and backward. `limit`: at this core's FMA peak, or its copy bandwidth.\n"
+        for threads in kernels["threads"]:
+            yield kernel_table(kernels, threads) + "\n"
+        yield source(kernels)
     if imports:
         rows = {
             name: {"beyond numpy": _common.human(v["seconds"]), "memory": f"{v['memory_kib'] / 1024:.0f} MiB"}

@@ -88,10 +88,17 @@ def _kernels() -> dict[str, str | int]:
     return {
         "compiled": f"yes, {info['version']}, compiler {info['compiler']}",
         "instruction set": f"{native.isa()} (of {', '.join(native.isas())})",
+        "matrix products": _products(native),
         "threads": f"{native.get_num_threads()} (processors: {_processors()})",
         "flags": info["flags"],
         "file": os.path.basename(native.__file__ or sys.executable),
     }
+
+
+def _products(native: Any) -> str:
+    if native.gemm_choice() == "native":
+        return "linear layers, convolution, attention: these kernels; matmul: NumPy's BLAS"
+    return "NumPy's BLAS: no fused multiply-add for these kernels here"
 
 
 def _environment() -> dict[str, str]:

@@ -21,6 +21,8 @@ def isas() -> list[str]: ...
 def set_isa(name: str) -> None: ...
 def build_info() -> dict[str, str]: ...
 
+API: int  # counts up when what is bound changes
+
 # ---------------------------------------------------------------- allocator
 class _AllocatorStats(TypedDict):
     installed: bool
@@ -68,6 +70,63 @@ def batch_norm_backward(
 ) -> tuple[_Array, _Array, _Array] | None:
     """dx, dweight, dbias."""
 
+def row_norm_forward(
+    x: _Array, weight: _Array | None, bias: _Array | None, eps: float, features: int, centred: bool
+) -> tuple[_Array, _Array | None, _Array] | None:
+    """Rows of the last `features` elements: out, mean (None unless centred), inv_std."""
+
+def row_norm_backward(
+    g: _Array, x: _Array, weight: _Array | None, mean: _Array | None, inv_std: _Array
+) -> tuple[_Array, _Array | None, _Array | None] | None:
+    """dx, dweight, dbias; the last two None without a weight."""
+
+def group_norm_forward(
+    x: _Array, weight: _Array | None, bias: _Array | None, eps: float, groups: int
+) -> tuple[_Array, _Array, _Array] | None:
+    """x (batch, *space, channels): out, mean and inv_std (batch, groups)."""
+
+def group_norm_backward(
+    g: _Array, x: _Array, weight: _Array | None, mean: _Array, inv_std: _Array, groups: int
+) -> tuple[_Array, _Array, _Array] | None:
+    """dx, dweight, dbias."""
+
+# -------------------------------------------------------------- activations
+ACTIVATIONS: tuple[str, ...]  # kind is a position in it
+
+def activation(kind: int, x: _Array) -> _Array | None: ...
+def activation_backward(kind: int, g: _Array, kept: _Array) -> _Array | None:
+    """kept: the result of relu, tanh and sigmoid, else x."""
+
+# ----------------------------------------------------- pooling, rows of a table
+_Ints = tuple[int, ...]
+_Pairs = tuple[tuple[int, int], ...]
+
+def max_pool_forward(
+    x: _Array, window: _Ints, strides: _Ints, pads: _Pairs, want_index: bool
+) -> tuple[_Array, NDArray[np.uint8] | None] | None: ...
+def avg_pool_forward(x: _Array, window: _Ints, strides: _Ints, pads: _Pairs) -> _Array | None: ...
+def pool_input_grad(
+    g: _Array, index: _Array | None, x_shape: _Ints, window: _Ints, strides: _Ints, pads: _Pairs
+) -> _Array | None:
+    """index None: the mean's."""
+
+def scatter_rows(x: _Array, index: _Array, shape: _Ints) -> _Array | None:
+    """zeros(shape) with x added at the rows that index names, in its order."""
+
+# --------------------------------------------------- convolution, attention
+def conv_forward(x: _Array, w: _Array, strides: _Ints, pads: _Pairs, dilation: _Ints) -> _Array | None: ...
+def conv_weight_grad(
+    g: _Array, x: _Array, w_shape: _Ints, strides: _Ints, pads: _Pairs, dilation: _Ints
+) -> _Array | None: ...
+def attention_forward(
+    q: _Array, k: _Array, v: _Array, causal: bool, scale: float
+) -> tuple[_Array, _Array] | None:
+    """(heads, rows, width), and each row's logsumexp."""
+
+def attention_backward(
+    g: _Array, q: _Array, k: _Array, v: _Array, out: _Array, lse: _Array, causal: bool, scale: float
+) -> tuple[_Array, _Array, _Array] | None: ...
+
 # --------------------------------------------------------------- optimisers
 def sgd_step(
     params: _Arrays,
@@ -97,6 +156,29 @@ def adam_step(
 ) -> bool | None:
     """In place. `step` counts from 1."""
 
+def rmsprop_step(
+    params: _Arrays,
+    grads: _Arrays,
+    squares: _Arrays,
+    means: _Arrays | None,
+    velocities: _Arrays | None,
+    lr: float,
+    rho: float,
+    momentum: float,
+    eps: float,
+    weight_decay: float,
+    scale: float,
+) -> bool | None: ...
+def lion_step(
+    params: _Arrays,
+    grads: _Arrays,
+    ms: _Arrays,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    weight_decay: float,
+    scale: float,
+) -> bool | None: ...
 def sum_of_squares(arrays: _Arrays) -> float | None: ...
 
 # ------------------------------------------------------------------- random

@@ -53,7 +53,7 @@ TFLBP_DECLARE_TABLE(ConvTable, conv_table)
 // On all threads; false when out of memory. The bits do not depend on the number of threads.
 template <class T>
 bool conv_forward(const ConvShape&, const T* x, const T* w, T* out);
-template <class T>
+template <class T>  // reads g in place, a vector of filters at a time: needs as many filters as lanes
 bool conv_weight_grad(const ConvShape&, const T* x, const T* g, T* dw);
 
 }  // namespace tflbp
