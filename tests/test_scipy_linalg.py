@@ -191,6 +191,22 @@ def test_real_matrices_with_complex_functions():
         check_grads(f, [x])
 
 
+def test_under_vmap():
+    x, b = real(4, 3, 3), real(3, 2)
+    for f in (
+        lambda a: L.expm(a),
+        lambda a: L.solve_triangular(a, b),
+        lambda a: L.lu(a)[2],
+        lambda a: L.lu_solve(L.lu_factor(a), b),
+        lambda a: L.logm(definite(a)),
+        lambda a: L.eigh(definite(a), eigvals_only=True),
+    ):
+        g = lambda a, f=f: (f(a) ** 2).sum()
+        np.testing.assert_allclose(
+            bp.vmap(bp.grad(g))(x), np.stack([bp.grad(g)(m) for m in x]), rtol=1e-9, atol=1e-11
+        )
+
+
 def test_empty_matrices():
     x = bp.tensor(np.empty((0, 0)), requires_grad=True)
     for f in (

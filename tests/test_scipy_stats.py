@@ -72,6 +72,20 @@ def test_discrete(name, method):
 
 
 @pytest.mark.parametrize("name", CONTINUOUS)
+def test_under_vmap(name):
+    y, shapes = CONTINUOUS[name]
+    x, d = np.concatenate([y[:2], [-7.0, 9.0]]), getattr(T, name)
+    for method in ("logpdf", "cdf", "ppf"):
+        if method in d.ours:
+            at = UNIT if method == "ppf" else x
+            f = lambda *a, m=method: getattr(d, m)(*a)
+            with np.errstate(all="ignore"):
+                got = bp.vmap(bp.grad(f))(at, *shapes)
+                want = bp.elementwise_grad(f)(at, *shapes)
+            np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
 def test_outside_the_support_and_for_bad_parameters(name):
     shapes = [s[:1] for s in CONTINUOUS[name][1]]
     x = np.array([-1e3, -0.5, 0.0, 0.5, 1.0, 7.0, 1e3, np.nan])

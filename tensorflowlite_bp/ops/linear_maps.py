@@ -5,7 +5,6 @@ A transpose that is known (convolution, filters, cosine transforms) is written d
 applications, exact.
 """
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -14,24 +13,19 @@ import numpy as np
 from ..autograd.declare import Arguments, operation
 from ..autograd.op import graph
 from ..autograd.tensor import Tensor
-from ..utils.optional import optional
+from .scipy_calls import sampled, scipy_of, stacked
 from .special import as_precise, floats
 
 _BLOCK = 256
 
 
-def scipy_of(B: Any, path: str) -> Any:
-    """SciPy's module of that name, or CuPy's version of it."""
-    if B.name == "cupy":
-        return importlib.import_module(f"cupyx.scipy.{path}")
-    return optional(f"scipy.{path}", extra="scipy")
-
-
 # ------------------------------------------------------------------ any linear map along the last axis
+@stacked
 def _applied(B: Any) -> Callable:
     return lambda x, *, function, length: as_precise(function(B, x), x)
 
 
+@stacked
 def _transposed(B: Any) -> Callable:
     def forward(g: Any, *, function: Any, length: int) -> Any:
         out = B.empty(g.shape[:-1] + (length,), g.dtype)
@@ -86,6 +80,7 @@ def along(x: Any, axis: int, function: Callable) -> Tensor:
 
 
 # ------------------------------------------------------------------ convolution in any number of dimensions
+@sampled
 def _convolved(B: Any) -> Callable:
     def forward(x: Any, y: Any, *, mode: str, method: str) -> Any:
         if not (x.size and y.size):
@@ -123,6 +118,7 @@ def convolve_full(x: Any, y: Any, mode: str = "full", method: str = "auto") -> A
 
 
 # ------------------------------------------------------------------ recursive filters
+@sampled
 def _recursion(B: Any) -> Callable:
     def forward(a: Any, v: Any) -> Any:
         one = B.ones(1, a.dtype)
@@ -154,6 +150,7 @@ def recursion(a: Any, v: Any) -> Arguments:
 _TURNED = {1: 1, 2: 3, 3: 2, 4: 4}  # the type of the transpose, and of the inverse
 
 
+@sampled
 def _cosines(B: Any) -> Callable:
     def forward(x: Any, *, name: str, type: int, axis: int) -> Any:
         return getattr(scipy_of(B, "fft"), name)(x, type, axis=axis, norm="ortho") if x.size else x.copy()

@@ -14,21 +14,26 @@ from .. import backend
 from ..autograd.declare import Arguments, operation
 from ..autograd.op import Op, graph, public
 from ..autograd.record import apply1
-from ..autograd.tensor import Tensor
+from ..autograd.tensor import Tensor, wrap
+from ..backend.batched import Batched
 from ..errors import ShapeError, message
 from .elementwise import astype
+from .scipy_calls import each, scipy_of, stacked
 from .solve import check_matrix, t
-from .special import as_precise, floats, on_arrays
-from .triangular import each, scipy_linalg
+from .special import as_precise, floats
 
 
 # ------------------------------------------------------------------ through blocks of twice the size
 def _corner(F: Any, function: Callable, a: Any, e: Any) -> Any:
     """The derivative of `function` at a in the direction e, whose size must not dominate that of a."""
     raw = e.data if isinstance(e, Tensor) else e
-    top = abs(raw).max(axis=(-2, -1), keepdims=True, initial=0.0)
-    size = np.where(top > 0, top, 1).astype(top.dtype)
-    e = e / size
+    size: Any = 1.0
+    if raw.size:
+        B = backend.of(raw)
+        top = B.max(B.absolute(raw), axis=(-2, -1), keepdims=True)
+        size = B.where(top > 0, top, B.ones_like(top))
+        size = wrap(size) if e is not raw else size
+        e = e / size
     n = a.shape[-1]
     below = F.zeros_like(a)
     block = F.concatenate([F.concatenate([a, e], axis=-1), F.concatenate([below, a], axis=-1)], axis=-2)
@@ -37,7 +42,7 @@ def _corner(F: Any, function: Callable, a: Any, e: Any) -> Any:
 
 def _matrix_function(name: str, forward: Callable, doc: str) -> Callable[[Any], Tensor]:
     def of(F: Any) -> Callable:
-        return graph_call if F is graph else lambda x: on_arrays(F, forward, x)
+        return graph_call if F is graph else forward(F)
 
     op = Op(
         f"linalg.{name}",
@@ -55,16 +60,18 @@ def _matrix_function(name: str, forward: Callable, doc: str) -> Callable[[Any], 
     return public(op, graph_call, doc)
 
 
+@stacked
 def _expm(B: Any) -> Callable:
-    return lambda x: scipy_linalg(B).expm(x).astype(x.dtype, copy=False) if x.size else x.copy()
+    return lambda x: scipy_of(B, "linalg").expm(x).astype(x.dtype, copy=False) if x.size else x.copy()
 
 
+@stacked
 def _logm(B: Any) -> Callable:
     def forward(x: Any) -> Any:
         wide = x.astype(
             "complex128" if x.dtype.kind == "c" else "float64"
         )  # SciPy's own check is made for it
-        out = each(B, scipy_linalg(B).logm, wide) if x.size else wide
+        out = each(B, scipy_of(B, "linalg").logm, wide) if x.size else wide
         return as_precise(out, x)
 
     return forward
@@ -94,22 +101,24 @@ def logm(A: Any, **_: Any) -> Tensor:
     z = _complex_where_needed(x, _logm(backend.of(x.data)))
     if z is x:
         return log_matrix(x)
-    angles = np.pi - np.abs(np.angle(np.linalg.eigvals(x.data)))
+    values = x.data.data if isinstance(x.data, Batched) else x.data
+    angles = np.pi - np.abs(np.angle(np.linalg.eigvals(values)))
     turn = 0.5 * float(angles[angles > 1e-6].min(initial=1.0))
     return log_matrix(z * complex(np.exp(-1j * turn))) + 1j * turn * np.eye(x.shape[-1], dtype=z.dtype)
 
 
 # ------------------------------------------------------------------ Sylvester
+@stacked
 def _sylvester(B: Any) -> Callable:
     def forward(a: Any, b: Any, q: Any) -> Any:
-        return each(B, scipy_linalg(B).solve_sylvester, a, b, q) if q.size else q.copy()
+        return each(B, scipy_of(B, "linalg").solve_sylvester, a, b, q) if q.size else q.copy()
 
     return forward
 
 
 def sylvester_in(F: Any, a: Any, b: Any, q: Any) -> Any:
     """sylvester on raw arrays or on Tensors."""
-    return sylvester(a, b, q) if F is graph else on_arrays(F, _sylvester, a, b, q)
+    return sylvester(a, b, q) if F is graph else _sylvester(F)(a, b, q)
 
 
 def _sylvester_back(F: Any, g: Any, out: Any, needs: Any, a: Any, b: Any, q: Any) -> list[Any]:
@@ -137,9 +146,10 @@ def sylvester(a: Any, b: Any, q: Any) -> Arguments:
     return (a, b, q), {}
 
 
+@stacked
 def _sqrtm(B: Any) -> Callable:
     def forward(x: Any) -> Any:
-        out = each(B, scipy_linalg(B).sqrtm, x) if x.size else x.copy()
+        out = each(B, scipy_of(B, "linalg").sqrtm, x) if x.size else x.copy()
         return as_precise(out.astype(x.dtype, copy=False) if x.dtype.kind == "c" else out, x)
 
     return forward

@@ -1,56 +1,39 @@
 """Triangular systems and the LU factorisation, stacked, real and complex: SciPy's, which NumPy lacks."""
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from .. import backend
 from ..autograd.declare import Arguments, operation
 from ..autograd.op import Op, graph, helper
 from ..autograd.outputs import joint_vjp
 from ..autograd.record import apply_many
 from ..autograd.tensor import Tensor
-from ..backend import by_type
 from ..errors import ShapeError, message
-from ..utils.optional import optional
 from .elementwise import conjugate
 from .indexing import take_along_axis
+from .scipy_calls import each, scipy_of, stacked
 from .shape import concatenate, reshape
 from .solve import check_matrix, t
-from .special import floats, on_arrays
-
-
-def scipy_linalg(B: Any) -> Any:
-    """SciPy's linear algebra, or CuPy's version of it."""
-    if B.name == "cupy":
-        return importlib.import_module("cupyx.scipy.linalg")
-    return optional("scipy.linalg", extra="scipy")
-
-
-def each(B: Any, f: Callable, *arrays: Any) -> Any:
-    """f on every matrix of broadcast stacks; for functions that take one matrix at a time."""
-    if all(a.ndim == 2 for a in arrays):
-        return f(*arrays)
-    batch = np.broadcast_shapes(*[a.shape[:-2] for a in arrays])
-    flat = [B.broadcast_to(a, batch + a.shape[-2:]).reshape((-1,) + a.shape[-2:]) for a in arrays]
-    if not flat[0].shape[0]:
-        like = f(*[np.eye(*a.shape[-2:], dtype=a.dtype) for a in arrays])
-        return B.empty(batch + like.shape, like.dtype)
-    results = [f(*parts) for parts in zip(*flat, strict=True)]
-    return B.stack(results).reshape(batch + results[0].shape)
+from .special import floats
 
 
 # ------------------------------------------------------------------ triangular systems
-def _solved(B: Any, a: Any, b: Any, lower: bool, transposed: bool, unit: bool) -> Any:
-    def one(a: Any, b: Any) -> Any:
-        if not b.size:
-            return B.zeros(b.shape, b.dtype)
-        return scipy_linalg(B).solve_triangular(
-            a, b, lower=lower, trans=int(transposed), unit_diagonal=unit, check_finite=False
-        )
+@stacked
+def _solved(B: Any) -> Callable:
+    def forward(a: Any, b: Any, *, lower: bool, transposed: bool, unit: bool) -> Any:
+        def one(a: Any, b: Any) -> Any:
+            if not b.size:
+                return B.zeros(b.shape, b.dtype)
+            return scipy_of(B, "linalg").solve_triangular(
+                a, b, lower=lower, trans=int(transposed), unit_diagonal=unit, check_finite=False
+            )
 
-    return each(B, one, a, b)
+        return each(B, one, a, b)
+
+    return forward
 
 
 def triangle(F: Any, x: Any, lower: bool, unit: bool) -> Any:
@@ -62,7 +45,7 @@ def solve_in(F: Any, a: Any, b: Any, lower: bool, transposed: bool, unit: bool) 
     """triangular_matrix on raw arrays or on Tensors."""
     if F is graph:
         return triangular_matrix(a, b, lower, transposed, unit)
-    return on_arrays(F, lambda B: lambda a, b: _solved(B, a, b, lower, transposed, unit), a, b)
+    return _solved(F)(a, b, lower=lower, transposed=transposed, unit=unit)
 
 
 def _triangular_b(F: Any, g: Any, out: Any, a: Any, b: Any, *, lower: Any, transposed: Any, unit: Any) -> Any:
@@ -81,7 +64,7 @@ def _triangular_a(F: Any, g: Any, out: Any, a: Any, b: Any, *, lower: Any, trans
     broadcasts=True,
     promotes=True,
     name="linalg.triangular_matrix",
-    forward=lambda B: lambda a, b, *, lower, transposed, unit: _solved(B, a, b, lower, transposed, unit),
+    forward=_solved,
 )
 def triangular_matrix(
     a: Any, b: Any, lower: bool = False, transposed: bool = False, unit: bool = False
@@ -111,6 +94,7 @@ def solve_triangular(
 
 
 # ------------------------------------------------------------------ LU
+@stacked
 def _packed(B: Any) -> Callable:
     def forward(x: Any) -> tuple[Any, Any]:
         n = x.shape[-1]
@@ -119,7 +103,7 @@ def _packed(B: Any) -> Callable:
         flat = x.reshape((-1, n, n))
         lus, rows = [], []
         for a in flat:
-            lu, pivots = scipy_linalg(B).lu_factor(a, check_finite=False)
+            lu, pivots = scipy_of(B, "linalg").lu_factor(a, check_finite=False)
             lus.append(lu)
             rows.append(permutation(pivots, n))
         return B.stack(lus).reshape(x.shape), B.asarray(np.stack(rows).reshape(x.shape[:-1]))
@@ -176,12 +160,7 @@ def lu_parts(x: Any) -> tuple[Tensor, Tensor, np.ndarray]:
         lu, rows = lu_packed(x)
         top = x
     else:
-        rows = np.zeros(x.shape[:-1], int)
-        if x.size:
-            lib = by_type[type(x.data)]
-            rows = on_arrays(lib, lambda _: lambda a: each(np, lambda m: _rows(m)[None], a), x.data)[
-                ..., 0, :
-            ]
+        rows = _orders(backend.of(x.data))(x.data)
         top = take_along_axis(x, np.broadcast_to(rows[..., None], x.shape), -2)
         lu, _ = lu_packed(top[..., :k, :k])
     one = np.eye(k, dtype=x.dtype)
@@ -195,6 +174,12 @@ def lu_parts(x: Any) -> tuple[Tensor, Tensor, np.ndarray]:
     return lower, upper, rows
 
 
-def _rows(a: Any) -> np.ndarray:
-    _, pivots = optional("scipy.linalg", extra="scipy").lu_factor(a, check_finite=False)
-    return permutation(pivots, a.shape[0])
+@stacked
+def _orders(B: Any) -> Callable:
+    """The order of rows of each rectangular matrix."""
+
+    def one(a: Any) -> Any:
+        _, pivots = scipy_of(B, "linalg").lu_factor(a, check_finite=False)
+        return B.asarray(permutation(pivots, a.shape[0])[None])
+
+    return lambda x: each(B, one, x)[..., 0, :] if x.size else B.zeros(x.shape[:-1], "int64")

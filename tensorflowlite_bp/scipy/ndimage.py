@@ -15,7 +15,8 @@ import numpy as np
 from ..autograd.tensor import Tensor
 from ..errors import ShapeError, message
 from ..ops.elementwise import where
-from ..ops.linear_maps import along, scipy_of
+from ..ops.linear_maps import along
+from ..ops.scipy_calls import scipy_of
 from ..ops.special import floats
 from ._namespace import names
 

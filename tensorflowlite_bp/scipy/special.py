@@ -10,7 +10,7 @@ records.
 import numpy as np
 
 from ..autograd.op import graph
-from ..ops import (  # noqa: F401  # noqa: F401
+from ..ops import (
     special_bessel,
     special_elementary,
     special_elliptic,
@@ -18,6 +18,7 @@ from ..ops import (  # noqa: F401  # noqa: F401
     special_gamma,
     special_hyper,
     special_incomplete,
+    special_student,
 )
 from ._namespace import names
 
@@ -26,13 +27,19 @@ _ABSENT = set(
     "carlson exprel_moment gammainc_in_a betainc_in_ab hyp1f1_series log_gamma_density log_beta_density "
     "riemann_zeta zeta_hurwitz".split()
 )
-OURS = {name: f for name, f in vars(graph.special).items() if name not in _ABSENT}
-for _family, _names in {
+# each family: what it declares is in graph.special; named here is what has another name or is made of others
+_FAMILIES = {
     special_bessel: "jn jvp yvp ivp kvp h1vp h2vp spherical_jn spherical_yn spherical_in spherical_kn",
+    special_elementary: "softplus logsumexp softmax log_softmax",
+    special_elliptic: "",
+    special_erf: "",
     special_gamma: "digamma",
     special_hyper: "hyp1f1",
-    special_elementary: "softplus logsumexp softmax log_softmax",
-}.items():
+    special_incomplete: "",
+    special_student: "",
+}
+OURS = {name: f for name, f in vars(graph.special).items() if name not in _ABSENT}
+for _family, _names in _FAMILIES.items():
     OURS |= {name: getattr(_family, name) for name in _names.split()}
 OURS |= {name: getattr(graph, name) for name in ("exp2", "expm1", "log1p", "cbrt")}
 OURS["sinc"] = lambda x: np.sinc(x)

@@ -278,6 +278,12 @@ class Library(Namespace):
         self.looped.add(name)
         return _looped(functools.partial(rule, lib(*args)), *args, **params)
 
+    def per_sample(self, make: Callable, *args: Any, **kwargs: Any) -> Any:
+        """A function made for the backend that holds the samples, called for one after the other."""
+        if not any(isinstance(x, Batched) for x in args):
+            return make(lib(*args))(*args, **kwargs)
+        return _looped(make(lib(*args)), *args, **kwargs)
+
     # ------------------------------------------------------------------ NumPy's protocols
     def ufunc(self, function: Any, method: str, inputs: tuple, kwargs: dict[str, Any]) -> Any:
         if function is np.matmul and method == "__call__":

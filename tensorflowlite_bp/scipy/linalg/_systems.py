@@ -1,13 +1,15 @@
 """Systems of equations and factorisations under SciPy's names and signatures."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ... import backend
 from ...autograd.op import graph
-from ...autograd.record import agree_all, constant, lift
-from ...autograd.tensor import Tensor
+from ...autograd.record import agree_all, constant
+from ...autograd.tensor import Tensor, wrap
 from ...errors import DTypeError, message
 from ...ops import decompositions, norms
 from ...ops import solve as systems
@@ -15,8 +17,9 @@ from ...ops.elementwise import astype
 from ...ops.indexing import take_along_axis
 from ...ops.linalg import matmul
 from ...ops.padding import pad
+from ...ops.scipy_calls import sampled
 from ...ops.solve import check_matrix, floating, h, t
-from ...ops.triangular import lu_packed, lu_parts, solve_triangular
+from ...ops.triangular import lu_packed, lu_parts, permutation, solve_triangular
 
 # ------------------------------------------------------------------ solve
 _TRIANGULAR = {"upper triangular": False, "lower triangular": True}
@@ -96,8 +99,8 @@ def lu(a: Any, permute_l: bool = False, *_: Any, p_indices: bool = False, **__: 
         return take_along_axis(lower, index, -2), upper
     if p_indices:
         return back, lower, upper
-    eye = np.eye(rows.shape[-1], dtype=np.empty(0, lower.dtype).real.dtype)
-    return lift(eye[back]), lower, upper
+    ones = back[..., None] == np.arange(rows.shape[-1])
+    return wrap(ones.astype(np.empty(0, lower.dtype).real.dtype)), lower, upper
 
 
 def lu_factor(a: Any, **_: Any) -> tuple[Tensor, np.ndarray]:
@@ -105,33 +108,47 @@ def lu_factor(a: Any, **_: Any) -> tuple[Tensor, np.ndarray]:
     a = floating(a)
     check_matrix("lu_factor", a)
     packed, rows = lu_packed(a)
-    return packed, _exchanges(rows)
+    return packed, _exchanges(backend.of(rows))(rows)
 
 
-def _exchanges(rows: np.ndarray) -> np.ndarray:
+@sampled
+def _exchanges(B: Any) -> Callable:
     """LAPACK's successive exchanges that lead to an order of rows."""
-    flat = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
-    out = np.empty(flat.shape, np.int32)
-    for pivots, order in zip(out, flat, strict=True):
-        now = list(range(len(order)))
-        for i, row in enumerate(order.tolist()):
-            pivots[i] = j = now.index(row)
-            now[i], now[j] = now[j], now[i]
-    return out.reshape(rows.shape)
+
+    def forward(rows: Any) -> Any:
+        flat = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
+        out: Any = np.empty(flat.shape, np.int32)
+        for pivots, order in zip(out, flat, strict=True):
+            now = list(range(len(order)))
+            for i, row in enumerate(order.tolist()):
+                pivots[i] = j = now.index(row)
+                now[i], now[j] = now[j], now[i]
+        return out.reshape(rows.shape)
+
+    return forward
+
+
+@sampled
+def _order(B: Any) -> Callable:
+    """The order of rows that exchanges lead to."""
+    return lambda pivots: permutation(pivots, pivots.shape[-1])
 
 
 def lu_solve(lu_and_piv: Any, b: Any, trans: int = 0, **_: Any) -> Tensor:
     """x with a @ x = b (trans 0), a^T @ x = b (1), a^H @ x = b (2), from lu_factor(a)."""
     packed, pivots = lu_and_piv
     packed, b = agree_all([floating(packed), floating(b)])
-    pivots = np.asarray(constant("lu_solve", pivots))
-    rows = np.arange(pivots.shape[-1])
-    for i, j in enumerate(pivots.tolist()):
-        rows[i], rows[j] = rows[j], rows[i]
+    pivots = constant("lu_solve", pivots)
+    rows = _order(backend.of(pivots))(pivots)
     if not trans:
-        return solve_triangular(packed, solve_triangular(packed, b[rows], 0, True, True))
+        return solve_triangular(packed, solve_triangular(packed, _reordered(b, rows), 0, True, True))
     out = solve_triangular(packed, solve_triangular(packed, b, trans), trans, True, True)
-    return out[np.argsort(rows)]
+    return _reordered(out, np.argsort(rows, axis=-1))
+
+
+def _reordered(x: Tensor, rows: Any) -> Tensor:
+    """The rows of one matrix, or the entries of a vector, in another order."""
+    return take_along_axis(x, np.broadcast_to(rows[:, None], x.shape) if x.ndim == 2 else rows, 0)
 
 
 # ------------------------------------------------------------------ Cholesky

@@ -12,8 +12,9 @@ from ...autograd.record import constant
 from ...autograd.tensor import Tensor
 from ...errors import message
 from ...ops import fft
-from ...ops.linear_maps import along, convolve_full, recursion, scipy_of
+from ...ops.linear_maps import along, convolve_full, recursion
 from ...ops.padding import pad
+from ...ops.scipy_calls import scipy_of
 from ...ops.shape import concatenate, moveaxis, reshape, stack
 from ...ops.special import complexes, floats
 

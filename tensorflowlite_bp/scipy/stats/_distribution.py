@@ -14,6 +14,7 @@ import numpy as np
 
 from ...autograd.record import constant
 from ...autograd.tensor import Tensor
+from ...backend.batched import always
 from ...ops.elementwise import exp, log, where
 from ...ops.special import floats
 from .._namespace import dispatching, module
@@ -88,9 +89,7 @@ class Continuous(Distribution):
     ) -> None:
         self.name, self.shapes, self.ends = name, shapes, ends
         self._support: Any = support if callable(support) else lambda *_: support
-        self._valid = valid or (
-            lambda *shapes: np.logical_and.reduce([s > 0 for s in shapes]) if shapes else True
-        )
+        self._valid = valid or (_all_positive)
         self._cores = _completed(cores)
         self.ours = {"logpdf": self._logpdf, "pdf": lambda *a, **k: exp(self._logpdf(*a, **k))}
         for method, (below, above) in _ENDS.items():
@@ -119,8 +118,8 @@ class Continuous(Distribution):
         raw = y.data
         a, b = _raw(low), _raw(high)
         within = (raw >= a) & (raw <= b) if self.ends else (raw > a) & (raw < b)
-        within |= np.isnan(raw)
-        if within.all():
+        within = within | np.isnan(raw)
+        if always(within.all()):
             return within, a, b, y
         with np.errstate(invalid="ignore"):
             middle = np.where(
@@ -142,7 +141,7 @@ class Continuous(Distribution):
             y = (x - loc) / scale
             within, _, high, inner = self._inside(y, shapes)
             out = core(inner, *shapes)
-            if not within.all():
+            if not always(within.all()):
                 raw = y.data
                 out = where(within, out, np.where(raw >= high, above, below).astype(raw.dtype))
             return _masked(out, valid, math.nan)
@@ -154,8 +153,9 @@ class Continuous(Distribution):
             q, shapes, loc, scale, valid = self._standard(q, args, kwargs)
             raw = q.data
             between = (raw > 0) & (raw < 1)
-            out = core(q if between.all() else where(between, q, 0.5), *shapes)
-            if not between.all():
+            whole = always(between.all())
+            out = core(q if whole else where(between, q, 0.5), *shapes)
+            if not whole:
                 low, high = self._support(*shapes)
                 at_0, at_1 = (high, low) if upper else (low, high)
                 out = where(between, out, where(raw == 0, at_0, where(raw == 1, at_1, math.nan)))
@@ -183,12 +183,20 @@ def _completed(cores: dict[str, Core]) -> dict[str, Core]:
     return found
 
 
+def _all_positive(*shapes: Any) -> Any:
+    valid: Any = True
+    for s in shapes:
+        valid = (s > 0) & valid
+    return valid
+
+
 def _raw(value: Any) -> Any:
     return value.data if isinstance(value, Tensor) else np.asarray(value)
 
 
 def _masked(out: Tensor, condition: Any, otherwise: Any) -> Tensor:
-    return out if np.all(condition) else where(condition, out, otherwise)
+    every = condition if isinstance(condition, bool) else condition.all()
+    return out if always(every) else where(condition, out, otherwise)
 
 
 # ------------------------------------------------------------------ discrete

@@ -8,6 +8,7 @@ import numpy as np
 from ...autograd.op import graph
 from ...autograd.record import constant, lift
 from ...autograd.tensor import Tensor
+from ...backend.batched import always
 from ...errors import ShapeError, message
 from ...ops.elementwise import exp, log, log1p, square, where
 from ...ops.shape import concatenate, moveaxis, reshape
@@ -127,7 +128,7 @@ def _multinomial(x: Any, n: Any, p: Any) -> Tensor:
     trials = np.asarray(constant("stats.multinomial", n)).astype(p.dtype)
     out = gammaln(trials + 1) + (xlogy(at, p) - gammaln(at + 1)).sum(-1)
     right = (at >= 0).all(-1) & (at == np.floor(at)).all(-1) & (at.sum(-1) == trials)
-    return out if right.all() else where(right, out, -math.inf)
+    return out if always(right.all()) else where(right, out, -math.inf)
 
 
 dirichlet = Multivariate("dirichlet", _dirichlet)

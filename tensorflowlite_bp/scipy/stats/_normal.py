@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from ...autograd.tensor import Tensor
+from ...backend.batched import ever
 from ...ops.elementwise import absolute, exp, log, log1p, logaddexp, power, sqrt, square, where
 from ...ops.special_erf import erf, log_ndtr, ndtr, ndtri, ndtri_exp, owens_t
 from ...ops.special_gamma import betaln, gammaln
@@ -69,7 +70,7 @@ skewnorm = Continuous(
 def _log_mass(a: Tensor, b: Tensor) -> Tensor:
     """log(Phi(b) - Phi(a)), from the tail in which the interval lies."""
     right = a.data > 0
-    low, high = (where(right, -b, a), where(right, -a, b)) if right.any() else (a, b)
+    low, high = (where(right, -b, a), where(right, -a, b)) if ever(right.any()) else (a, b)
     top = log_ndtr(high)
     return top + log1p(-exp(log_ndtr(low) - top))
 
