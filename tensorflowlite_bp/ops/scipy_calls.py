@@ -21,8 +21,8 @@ def sampled(make: Callable) -> Callable:
     """make(B), the forward of an op; under vmap called sample by sample."""
 
     @functools.wraps(make)
-    def find(B: Any) -> Callable:
-        return functools.partial(B.per_sample, make) if B.name == "batched" else make(B)
+    def find(lib: Any) -> Callable:
+        return functools.partial(lib.per_sample, make) if lib.name == "batched" else make(lib)
 
     return find
 
@@ -31,8 +31,8 @@ def stacked(make: Callable) -> Callable:
     """The same for a forward that takes stacks: under vmap the samples are one more axis in front."""
 
     @functools.wraps(make)
-    def find(B: Any) -> Callable:
-        return functools.partial(B.each, make) if B.name == "batched" else make(B)
+    def find(lib: Any) -> Callable:
+        return functools.partial(lib.each, make) if lib.name == "batched" else make(lib)
 
     return find
 
