@@ -6,12 +6,12 @@
     KERNEL(max_pool<T, I>)      \
     KERNEL(max_pool_grad<T, I>) \
     KERNEL(max_pool_gather<T, I>)
-#define ALL(T)                        \
-    INDEXED(T, uint8_t, TFLBP_KERNEL) \
+#define ALL(T, KERNEL)                \
+    INDEXED(T, uint8_t, KERNEL)       \
     INDEXED(T, int32_t, TFLBP_SELDOM) \
-    TFLBP_KERNEL(avg_pool<T>)         \
-    TFLBP_KERNEL(avg_pool_grad<T>)    \
-    TFLBP_KERNEL(embedding_runs<T>)   \
-    TFLBP_KERNEL(embedding_crossings<T>)
+    KERNEL(avg_pool<T>)               \
+    KERNEL(avg_pool_grad<T>)          \
+    KERNEL(embedding_runs<T>)         \
+    KERNEL(embedding_crossings<T>)
 
 TFLBP_EACH_FLOAT(ALL)

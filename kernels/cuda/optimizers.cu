@@ -12,7 +12,7 @@
     KERNEL(rmsprop<T, false, true>)  \
     KERNEL(rmsprop<T, true, true>)   \
     KERNEL(lion<T>)
-#define SQUARES(T) TFLBP_KERNEL(squares<T>)
+#define SQUARES(T, KERNEL) TFLBP_KERNEL(squares<T>)
 
 // Parameters in 16 bits have float masters, as a rule.
 TFLBP_EACH_FLOAT(SQUARES)

@@ -7,11 +7,11 @@
     KERNEL(gemm<T, R, false, true>)  \
     KERNEL(gemm<T, R, true, false>)  \
     KERNEL(gemm<T, R, true, true>)
-#define ALL(T)                      \
-    TFLBP_KERNEL(gemm_finish<T>)    \
-    TFLBP_KERNEL(convolution<T, 0>) \
-    TFLBP_KERNEL(convolution<T, 1>) \
-    TFLBP_KERNEL(convolution<T, 2>)
+#define ALL(T, KERNEL)        \
+    KERNEL(gemm_finish<T>)    \
+    KERNEL(convolution<T, 0>) \
+    KERNEL(convolution<T, 1>) \
+    KERNEL(convolution<T, 2>)
 
 TFLBP_EACH_FLOAT(ALL)
 GEMM(float, 4, TFLBP_KERNEL)

@@ -65,7 +65,8 @@ int launch(const Kernel& kernel, dim3 grid, dim3 block, size_t shared, void* str
 #define TFLBP_UNIQUE(a, b) TFLBP_JOINED(a, b)
 #define TFLBP_KERNEL(...) \
     static const ::tflbp_cuda::Registered TFLBP_UNIQUE(kernel_, __COUNTER__)(#__VA_ARGS__, &__VA_ARGS__);
-// Left to NVRTC where nvcc builds the module: what is seldom asked for would double the build.
+// Left to NVRTC where nvcc builds the module: what is seldom asked for, double among it, would double the
+// build.
 #if defined(TFLBP_EMULATOR)
 #define TFLBP_SELDOM(...) TFLBP_KERNEL(__VA_ARGS__)
 #else
@@ -73,7 +74,8 @@ int launch(const Kernel& kernel, dim3 grid, dim3 block, size_t shared, void* str
 #endif
 
 #if defined(TFLBP_FEW_TYPES)  // for the sanitizers, whose builds are slow
-#define TFLBP_EACH_FLOAT(use) use(float) use(float16)
+#define TFLBP_EACH_FLOAT(use) use(float, TFLBP_KERNEL) use(float16, TFLBP_KERNEL)
 #else
-#define TFLBP_EACH_FLOAT(use) use(float) use(double) use(float16) use(bfloat16)
+#define TFLBP_EACH_FLOAT(use) \
+    use(float, TFLBP_KERNEL) use(double, TFLBP_SELDOM) use(float16, TFLBP_KERNEL) use(bfloat16, TFLBP_KERNEL)
 #endif

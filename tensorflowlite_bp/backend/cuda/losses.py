@@ -1,5 +1,7 @@
 """Softmax, its logarithm, and the cross-entropy with its gradient. References: `backend/common.py`."""
 
+import math
+
 from ..._typing import Array
 from .geometry import accumulator, one_block, rows, type_name
 from .host import Host
@@ -63,7 +65,9 @@ def softmax_cross_entropy(
     loss = host.empty(labels.shape, wide)
     grad = None if not want_grad else z if in_place else host.empty(z.shape, z.dtype)
     share = None
-    if reduction == MEAN:
+    if reduction == MEAN and weight is None and ignore_index is None:
+        share = xp.full((), 1 / count if count else math.inf, wide)
+    elif reduction == MEAN:
         share = host.empty((), wide)
         name = f"label_share<{type_name(share)}>"
         host.launch(name, 1, one_block(count), (labels, weight, share, count, classes, *ignored))
