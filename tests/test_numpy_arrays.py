@@ -335,3 +335,26 @@ def test_writing_where_a_gradient_would_be_lost():
     plain = V.copy()
     np.copyto(plain, bp.asarray(2 * V))
     np.testing.assert_array_equal(plain, 2 * V)
+
+
+def test_under_vmap():
+    """Per sample as one by one; what is written too."""
+    x, mask = R.normal(size=(4, 2, 3)), R.uniform(size=(2, 3)) < 0.5
+
+    def written(a):
+        out = np.copy(a)
+        np.copyto(out, 2 * a, where=mask)
+        np.put(out, [0, 4], a[1, :2])
+        return out
+
+    xp, fp = np.array([-2.0, 0, 2]), np.array([1.0, -1, 3])
+    for f in (
+        written,
+        lambda a: bn.interp(a, xp, fp),
+        lambda a: bn.interp(a[0], xp, a[1] * fp),
+        lambda a: bn.nan_to_num(a),
+        lambda a: np.pad(a, 1, "reflect", reflect_type="odd"),
+        lambda a: np.polyadd(a[0], a[1, :2]),
+        lambda a: np.reshape(a, (3, 2), order="F"),
+    ):
+        np.testing.assert_allclose(bp.vmap(f)(x), np.stack([f(bp.asarray(a)).numpy() for a in x]), rtol=1e-13)

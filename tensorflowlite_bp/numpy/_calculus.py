@@ -8,6 +8,7 @@ from .. import backend
 from ..autograd.op import is_float
 from ..autograd.record import constant, lift
 from ..autograd.tensor import Tensor, wrap
+from ..backend.batched.array import MappedValueError
 from ..errors import message
 from ..ops import shape as s
 from ..ops import signal
@@ -177,6 +178,14 @@ def _periodic(x: Tensor, xp: Tensor, fp: Tensor, period: Any) -> tuple[Tensor, T
     return x, s.concatenate(points), s.concatenate([fp[-1:], fp, fp[:1]])
 
 
+def _any(mask: Any) -> bool:
+    """Whether any is true. Under vmap, where samples may differ: that it may be."""
+    try:
+        return bool(mask.any())
+    except MappedValueError:
+        return True
+
+
 def _lines(x: Tensor, xp: Tensor, fp: Tensor) -> Tensor:
     lib, n = backend.of(xp.data), xp.size
     k = lib.clip(lib.searchsorted(xp.data, x.data, side="right") - 1, 0, n - 2)
@@ -185,7 +194,7 @@ def _lines(x: Tensor, xp: Tensor, fp: Tensor) -> Tensor:
         slope = (f1 - f0) / (xp[k + 1] - x0)
         out = (x - x0) * slope + f0
         odd = ~np.isfinite(slope.data)
-    if odd.any():  # infinite values, points that coincide: exact at the points all the same
+    if _any(odd):  # infinite values, points that coincide: exact at the points all the same
         x1 = xp[k + 1]
         with np.errstate(invalid="ignore"):
             out = where(odd & np.isnan(out.data), (x - x1) * slope + f1, out)

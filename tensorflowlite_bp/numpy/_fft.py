@@ -4,22 +4,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..autograd.tensor import Tensor
-from ..ops import fft, inplace
+from ..ops import fft
 from ._table import implements
-
-
-def _written(name: str, out: Any, result: Tensor) -> Tensor:
-    return result if out is None else inplace.write_out(name, out, result)
 
 
 def _one(name: str, function: Callable) -> None:
     """A transform along one axis."""
 
     @implements(f"fft.{name}")
-    def entry(
-        a: Any, n: int | None = None, axis: int = -1, norm: str | None = None, out: Any = None
-    ) -> Tensor:
-        return _written(name, out, function(a, n, axis, norm))
+    def entry(a: Any, n: int | None = None, axis: int = -1, norm: str | None = None) -> Tensor:
+        return function(a, n, axis, norm)
 
 
 def _many(name: str, function: Callable, default: tuple[int, ...] | None) -> None:
@@ -31,9 +25,8 @@ def _many(name: str, function: Callable, default: tuple[int, ...] | None) -> Non
         s: Sequence[int] | None = None,
         axes: Sequence[int] | None = default,
         norm: str | None = None,
-        out: Any = None,
     ) -> Tensor:
-        return _written(name, out, function(a, s, axes, norm))
+        return function(a, s, axes, norm)
 
 
 for _name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"):

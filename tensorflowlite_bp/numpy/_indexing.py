@@ -250,7 +250,11 @@ def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -
         raise TypeError(
             message("copyto", f"{source.dtype} cannot be cast to {dst.dtype} by the rule {casting!r}.")
         )
-    _write("copyto", dst, source, lambda a, v: np.copyto(a, v, casting="unsafe", where=mask))
+    if isinstance(dst, Tensor):
+        source = source if source.dtype == dst.dtype else astype(source, dst.dtype)
+        dst[...] = source if where is True else elementwise.where(mask, source, dst)
+    else:
+        _write("copyto", dst, source, lambda a, v: np.copyto(a, v, casting="unsafe", where=mask))
 
 
 @implements("clip")

@@ -74,10 +74,8 @@ def _nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, n
 def _finite(x: Tensor, nan: Any, posinf: Any, neginf: Any) -> Tensor:
     limits = np.finfo(x.dtype)
     high, low = limits.max if posinf is None else posinf, limits.min if neginf is None else neginf
-    for condition, value in ((np.isnan, nan), (np.isposinf, high), (np.isneginf, low)):
-        met = condition(x.data)
-        if met.any():
-            x = where(met, astype(lift(value), x.dtype), x)
+    for met, value in ((e.isnan(x), nan), (e.equal(x, np.inf), high), (e.equal(x, -np.inf), low)):
+        x = where(met, astype(lift(value), x.dtype), x)
     return x
 
 

@@ -12,6 +12,7 @@ from ..autograd.tensor import Tensor
 from ..errors import message
 from ..ops import decompositions, signal, solve
 from ..ops import shape as s
+from ..ops.creation import zeros
 from ..ops.elementwise import astype, real, sqrt
 from ..ops.indexing import scatter_add
 from ._indexing import _vander
@@ -30,7 +31,7 @@ def _trimmed(p: Tensor) -> Tensor:
 
 
 def _zeros(n: int, p: Tensor) -> Tensor:
-    return lift(np.zeros_like(p.data, shape=(n,)))
+    return zeros((n,), p.dtype, like=p)
 
 
 @implements("polyval")

@@ -31,8 +31,7 @@ def _reshaped(x: Tensor, to: Any, order: str) -> Tensor:
     """The elements read and written in C order, in Fortran's ("F"), or in that of the memory ("A")."""
     if order not in ("C", "F", "A"):
         raise ValueError(message("reshape", "order is 'C', 'F' or 'A'.", received=repr(order)))
-    flags = x.data.flags
-    if order == "F" or (order == "A" and flags.f_contiguous and not flags.c_contiguous):
+    if order == "F" or (order == "A" and x.data.flags.f_contiguous and not x.data.flags.c_contiguous):
         lengths = tuple(to)[::-1] if hasattr(to, "__len__") else to
         return s.transpose(s.reshape(s.transpose(x), lengths))
     return s.reshape(x, to)
