@@ -87,6 +87,13 @@ def _records(values: Any) -> bool:
     return recording() and any(isinstance(v, Tensor) and v.node is not None for v in values)
 
 
+def _composed(values: Any) -> bool:
+    """Whether a call is made of our ops: where something records, and for arrays of other libraries (and of
+    vmap), which know the plain calls of ufuncs only.
+    """
+    return _records(values) or any(isinstance(v, Tensor) and type(v.data) is not np.ndarray for v in values)
+
+
 def _constant(function: Callable, options: dict[str, Any]) -> Callable[..., Result]:
     """NumPy's function on the raw arrays; its results are constants."""
     raw_options = {k: v.data if isinstance(v, Tensor) else v for k, v in options.items()}
@@ -104,7 +111,7 @@ def _wrapped(value: Any) -> Tensor:
 
 # ------------------------------------------------------------------ calls
 def _call(ufunc: np.ufunc, inputs: tuple[Any, ...], out: Any, *, where: Any = True, **options: Any) -> Result:
-    if ufunc in RECORDED and _records(inputs):
+    if ufunc in RECORDED and _composed(inputs):
         call = _recorded(ufunc, **options)
     else:
         call = _constant(ufunc, options)
@@ -203,6 +210,8 @@ def _masked(ufunc: np.ufunc, call: Callable, inputs: tuple[Any, ...], where: Any
     mask = ufuncs.mask_of(ufunc, where)
     given = [a.shape for a in (*arrays, *outs) if a is not None]
     shape = np.broadcast_shapes(mask.shape, *given)
+    if type(mask) is not np.ndarray:
+        return _chosen(call, inputs, arrays, outs, mask, shape)
     mask = np.broadcast_to(mask, shape)
     picked = [x if a is None else broadcast_to(a, shape)[mask] for x, a in zip(inputs, arrays, strict=True)]
     result = call(*picked)
@@ -210,6 +219,21 @@ def _masked(ufunc: np.ufunc, call: Callable, inputs: tuple[Any, ...], where: Any
     for value, target in zip(result if isinstance(result, tuple) else (result,), outs, strict=True):
         base = wrap(np.zeros(shape, value.dtype)) if target is None else lift(target)
         whole.append(indexing.setitem(base, value, mask))
+    return tuple(whole) if isinstance(result, tuple) else whole[0]
+
+
+def _chosen(
+    call: Callable, inputs: Any, arrays: list[Tensor | None], outs: Any, mask: Any, shape: tuple[int, ...]
+) -> Result:
+    """The same for masks that pick another number of elements from each sample of a vmap: what is left out
+    is computed from ones, whose derivatives are dropped.
+    """
+    safe = [x if a is None else e.where(mask, a, 1) for x, a in zip(inputs, arrays, strict=True)]
+    result = call(*safe)
+    whole = [
+        broadcast_to(e.where(mask, v, 0 if target is None else lift(target)), shape)
+        for v, target in zip(result if isinstance(result, tuple) else (result,), outs, strict=True)
+    ]
     return tuple(whole) if isinstance(result, tuple) else whole[0]
 
 
@@ -249,7 +273,7 @@ def _wants_ops(ufunc: np.ufunc, inputs: tuple[Any, ...], options: dict[str, Any]
     dtype = options.get("dtype")
     if dtype is not None and not is_float(np.dtype(dtype)):
         return False
-    return _records((*inputs, options.get("initial"))) or (
+    return _composed((*inputs, options.get("initial"))) or (
         ufunc in _IN_ORDER and is_float(lift(inputs[0]).dtype)
     )
 

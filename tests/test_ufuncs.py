@@ -528,3 +528,54 @@ def test_arrays_with_a_tensor_in_out_only():
     assert y.tolist() == [2.0, 3.0]
     with pytest.raises(DTypeError):
         np.add(x, 1.0, out=bp.zeros(2, dtype="int64"))
+
+
+# ------------------------------------------------------------------ vmap
+def written(ufunc):
+    def program(x):
+        y = x * 1
+        ufunc.at(y, [0, 0, 2], x[1])
+        return y
+
+    return program
+
+
+def in_place(name, *args):
+    def program(x):
+        y = x * 1
+        getattr(y, name)(*args)
+        return y
+
+    return program
+
+
+MAPPED = {
+    "where": lambda x: np.log(x, out=None, where=MASK),
+    "where differs": lambda x: np.log(x, out=None, where=x > 1),
+    "dtype": lambda x: np.exp(x, dtype=np.float64),
+    "reduce": lambda x: (
+        np.maximum.reduce(x, axis=1, where=MASK, initial=0.1) + np.logaddexp.reduce(x, axis=1)
+    ),
+    "reduce in order": lambda x: np.subtract.reduce(x, axis=0),
+    "accumulate": lambda x: np.multiply.accumulate(x, axis=1) + np.divide.accumulate(x, axis=1),
+    "reduceat": lambda x: np.add.reduceat(x, [0, 2], axis=1) * np.fmax.reduceat(x, [0, 2], axis=1),
+    "outer": lambda x: np.arctan2.outer(x, x[0]),
+    "add.at": written(np.add),
+    "multiply.at": written(np.multiply),
+    "sort": in_place("sort", 0),
+    "partition": in_place("partition", 1),
+    "flat": lambda x: x.flat[2:7],
+    "several": lambda x: np.modf(x)[0] + np.frexp(x)[0] + np.divmod(x, 0.3)[1],
+    "products": lambda x: np.vecmat(x[:, 0], x) + np.matvec(x.T, x[:, 1]),
+}
+
+
+@pytest.mark.parametrize("name", MAPPED)
+def test_vmap(name):
+    f, xs = MAPPED[name], np.random.default_rng(0).uniform(0.5, 2, (5, 3, 4))
+    one_by_one = lambda xs: bp.stack([f(x) for x in bp.asarray(xs)])
+    np.testing.assert_allclose(bp.vmap(f)(bp.asarray(xs)).numpy(), one_by_one(xs).numpy(), rtol=1e-13)
+    g = np.random.default_rng(1).normal(size=one_by_one(xs).shape)
+    np.testing.assert_allclose(
+        bp.vjp(bp.vmap(f), xs)[1](g)[0], bp.vjp(one_by_one, xs)[1](g)[0], rtol=1e-12, atol=1e-14
+    )

@@ -3,7 +3,7 @@
 All of them follow the rules of inplace.py: a recording tensor moves to a new version.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,10 @@ def at(ufunc: Any, target: Any, index: Any, *operand: Any) -> None:
         return
 
     def write(data: Any) -> None:
-        ufunc.at(data, index, *raw)
+        if type(data) is np.ndarray:
+            ufunc.at(data, index, *raw)
+        else:
+            data[...] = result().data
 
     def result() -> Tensor:
         # NumPy's errors for dtypes that do not fit
@@ -144,9 +147,7 @@ def sort(
     """Sort in place along an axis. kind and stable change nothing: sorting here is stable."""
     _check_order("sort", order)
     axis = normalize_axis_index(axis, self.ndim)
-    inplace.write(
-        self, lambda data: data.sort(axis=axis, kind="stable"), lambda: indexing.sort(self, axis), False
-    )
+    _rearrange(self, lambda data: data.sort(axis=axis, kind="stable"), lambda: indexing.sort(self, axis))
 
 
 def partition(self: Tensor, kth: Any, axis: int = -1, kind: str = "introselect", order: Any = None) -> None:
@@ -154,12 +155,21 @@ def partition(self: Tensor, kth: Any, axis: int = -1, kind: str = "introselect",
     _check_order("partition", order)
     axis = normalize_axis_index(axis, self.ndim)
 
-    inplace.write(
+    _rearrange(
         self,
         lambda data: data.partition(kth, axis=axis, kind=kind),
         lambda: np.partition(self, kth, axis, kind),  # type: ignore[arg-type, return-value]
-        False,
     )
+
+
+def _rearrange(self: Tensor, in_memory: Callable[[Any], None], result: Callable[[], Tensor]) -> None:
+    def write(data: Any) -> None:
+        if type(data) is np.ndarray:
+            in_memory(data)
+        else:
+            data[...] = result().data
+
+    inplace.write(self, write, result, False)
 
 
 def _check_order(name: str, order: Any) -> None:
