@@ -271,3 +271,25 @@ def test_short_names_of_counts():
         f = getattr(bp.scipy.special, name)
         np.testing.assert_allclose(f(*at, bp.asarray(UNIT)).numpy(), getattr(sp, name)(*at, UNIT), rtol=1e-11)
         check_grads(lambda p, f=f, at=at: f(*at, p), [UNIT])
+
+
+def test_kernel_density():
+    data, weights, points = (
+        np.random.default_rng(0).normal(size=(2, 9)),
+        np.linspace(1, 2, 9),
+        np.ones((2, 3)) * LINE[:3],
+    )
+    for bw in (None, "silverman", 0.4):
+        mine, theirs = T.gaussian_kde(bp.asarray(data), bw, weights), real.gaussian_kde(data, bw, weights)
+        for method in ("logpdf", "pdf", "evaluate"):
+            np.testing.assert_allclose(
+                getattr(mine, method)(points).numpy(), getattr(theirs, method)(points), rtol=1e-11
+            )
+        np.testing.assert_allclose(mine.covariance.numpy(), theirs.covariance, rtol=1e-12)
+        check_grads(lambda x, d, w, bw=bw: T.gaussian_kde(d, bw, w).logpdf(x), [points, data, weights])
+    np.testing.assert_allclose(
+        T.gaussian_kde(bp.asarray(data[0]))(LINE).numpy(), real.gaussian_kde(data[0])(LINE), rtol=1e-11
+    )
+    assert type(T.gaussian_kde(data)) is real.gaussian_kde
+    np.testing.assert_allclose(T.sem(bp.asarray(data)).numpy(), real.sem(data))
+    check_grads(lambda d: T.sem(d, axis=1), [data])

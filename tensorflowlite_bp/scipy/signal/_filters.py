@@ -47,8 +47,9 @@ def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
     With zi the result is (y, final state), as SciPy's.
 
     >>> import numpy as np, tensorflowlite_bp as bp
-    >>> bp.grad(lambda a: bp.scipy.signal.lfilter([1.0], [1.0, a], np.array([1.0, 0.0, 0.0])).sum())(0.5)
-    np.float64(0.0)
+    >>> pulse = np.array([1.0, 0.0, 0.0])
+    >>> bp.grad(lambda a: bp.scipy.signal.lfilter([1.0], [1.0, a], pulse)[2])(0.5)  # a^2
+    np.float64(1.0)
     """
     b, a = (concatenate([reshape(v, (1,)) for v in p]) if _listed(p) else p for p in (b, a))
     given = [] if zi is None else [zi]

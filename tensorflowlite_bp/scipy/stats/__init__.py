@@ -28,10 +28,12 @@ from ._exponential import (
     wrapcauchy,
 )
 from ._gamma import beta, chi, chi2, f, gamma, invgamma
+from ._kde import gaussian_kde
+from ._kde import sem as _sem
 from ._multivariate import dirichlet, multinomial, multivariate_normal, multivariate_t, wishart
 from ._normal import cauchy, gennorm, halfnorm, invgauss, lognorm, norm, skewnorm, t, truncnorm, wald
 
-_find, __dir__ = names("stats", {}, globals())
+_find, __dir__ = names("stats", {"sem": _sem}, globals())
 
 
 def __getattr__(name: str) -> Any:
