@@ -1,4 +1,4 @@
-"""Gaussian kernel density estimates, differentiable in data, weights, bandwidth and points; standard errors."""
+"""Gaussian kernel density estimates, differentiable in everything they are made of; standard errors."""
 
 import math
 from collections.abc import Callable
