@@ -151,4 +151,3 @@ for _name, _function in (METHODS | array_methods.METHODS).items():
     setattr(Tensor, _name, _function)
 for _name, _property in array_methods.PROPERTIES.items():
     setattr(Tensor, _name, _property)
-Tensor.__getattr__ = array_methods.absent  # type: ignore[attr-defined]
