@@ -26,8 +26,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not KERNELS.exists(), reason=
 # With 128 registers two blocks of 256 threads run on a processor at once:
 # 16 KB of loads in flight, about what its share of the memory needs.
 REGISTERS = [
-    ("gemm<", 128), ("convolution<", 168), ("attention", 168), ("max_pool_grad", 128),
-    ("norm_sums_last<", 104), ("norm_grad_last<", 104), ("softmax_cross_entropy<double", 104),
+    ("gemm<", 128), ("convolution<", 128), ("attention", 112), ("max_pool_grad", 96),
+    ("norm_sums_last<", 104), ("norm_grad_last<", 104),
     ("rmsprop", 96), ("adam", 96), ("", 80),
 ]  # fmt: skip
 # Kernels that move 16 bytes at a time where columns and addresses allow.

@@ -35,6 +35,7 @@ class Host:
     def __init__(self, xp: Any) -> None:
         self.xp = xp
         self.note = ""
+        self.kept: dict[Any, Any] = {}  # by others, for as long as the host lives: cublasLt's workspaces
         self.tf32 = (
             False  # whether float32 products may round their operands to 10 bits, as CUPY_TF32 lets CuPy's
         )

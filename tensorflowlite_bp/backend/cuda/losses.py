@@ -61,7 +61,7 @@ def softmax_cross_entropy(
     if weight is not None:
         weight = host.dense(weight.astype(wide, copy=False))
     count = labels.size
-    ignored = (0, 0) if ignore_index is None else (ignore_index, 1)
+    ignored = (0, 0) if ignore_index is None else (int(ignore_index), 1)
     loss = host.empty(labels.shape, wide)
     grad = None if not want_grad else z if in_place else host.empty(z.shape, z.dtype)
     share = None

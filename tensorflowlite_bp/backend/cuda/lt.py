@@ -14,18 +14,13 @@ TYPES = {"float16": 2, "bfloat16": 14, "float32": 0, "float64": 1}  # as in cubl
 PLAIN, RELU, BIAS, GELU_TANH = 1, 2, 4, 32
 WORKSPACE = 32 << 20  # bytes for each stream: what NVIDIA advises for sm_90
 
-_ready: dict[int, bool] = {}  # by host
-_workspaces: dict[tuple[int, int, int], Array] = {}  # by host, device and stream
-
 
 def available(host: Host) -> bool:
     """Whether the host's module has found cublasLt."""
-    found = _ready.get(id(host))
-    if found is None:
+    if "lt" not in host.kept:
         module = getattr(host, "module", None)
-        found = hasattr(module, "lt_open") and bool(module.lt_open() or module.lt_open(_path()))
-        _ready[id(host)] = found
-    return found
+        host.kept["lt"] = hasattr(module, "lt_open") and bool(module.lt_open() or module.lt_open(_path()))
+    return host.kept["lt"]
 
 
 def _path() -> str:
@@ -38,10 +33,10 @@ def _path() -> str:
 
 
 def _workspace(host: Host, stream: int) -> Array:
-    key = id(host), host.device(), stream
-    if key not in _workspaces:
-        _workspaces[key] = host.empty((WORKSPACE,), host.xp.uint8)
-    return _workspaces[key]
+    key = "lt", host.device(), stream
+    if key not in host.kept:
+        host.kept[key] = host.empty((WORKSPACE,), host.xp.uint8)
+    return host.kept[key]
 
 
 def product(
