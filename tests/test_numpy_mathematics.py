@@ -152,6 +152,22 @@ def test_polynomials_of_one(p):
     same("np.roots(a)", p, rtol=1e-12)
 
 
+def test_poly1d():
+    """NumPy's class works on Tensors by itself, for it is made of these functions."""
+    p, q = np.poly1d([1.0, -2.0, 3.0]), np.poly1d([2.0, 1.0])
+    for f in (
+        lambda p, q: p(0.5),
+        lambda p, q: (p * q)(0.5),
+        lambda p, q: (p - 2 * q).deriv()(0.5),
+        lambda p, q: p.integ()(0.5),
+        lambda p, q: q.roots[0] + p.coeffs[1],
+    ):
+        got = f(*[np.poly1d(bp.tensor(x.coeffs, requires_grad=True)) for x in (p, q)])
+        assert got.requires_grad
+        assert got.item() == pytest.approx(f(p, q), rel=1e-13)
+        check_grads(lambda a, b, f=f: f(np.poly1d(a), np.poly1d(b)), (p.coeffs, q.coeffs))
+
+
 def test_polyfit():
     x, y, w = abs(V) + 0.1, R.normal(size=(5, 2)), R.uniform(0.5, 2, 5)
     for more in ("", ", w=c", ", cov=True", ", cov='unscaled'", ", w=c[:2]", ", rcond=0.5"):

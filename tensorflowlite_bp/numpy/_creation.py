@@ -262,7 +262,7 @@ def _spaced(at: Callable[[Any], Tensor], stop: Tensor, num: int, endpoint: bool)
 def _finished(out: Tensor, dtype: Any, axis: int) -> Tensor:
     if dtype is not None and out.dtype != dtype:
         out = astype(floor(out) if np.dtype(dtype).kind in "iu" else out, dtype)
-    return moveaxis(out, 0, axis_index(axis, out.ndim))
+    return out if axis == 0 else moveaxis(out, 0, axis_index(axis, out.ndim))
 
 
 @implements("logspace")

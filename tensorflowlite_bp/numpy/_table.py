@@ -97,8 +97,9 @@ def by_any_argument(theirs: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(theirs)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if has_tensor(args) or has_tensor(list(kwargs.values())):
-            return TABLE[theirs](*args, **kwargs)
+        for value in (*args, *kwargs.values()) if kwargs else args:
+            if type(value) is not np.ndarray and has_tensor(value):
+                return TABLE[theirs](*args, **kwargs)
         return theirs(*args, **kwargs)
 
     return call
