@@ -147,7 +147,7 @@ def recursion(a: Any, v: Any) -> Arguments:
 
 
 # ------------------------------------------------------------------ orthonormal cosine and sine transforms
-_TURNED = {1: 1, 2: 3, 3: 2, 4: 4}  # the type of the transpose, and of the inverse
+TURNED = {1: 1, 2: 3, 3: 2, 4: 4}  # the type of the transpose, and of the inverse
 
 
 @sampled
@@ -160,8 +160,8 @@ def _cosines(B: Any) -> Callable:
 
 def _cosines_back(F: Any, g: Any, out: Any, x: Any, *, name: str, type: int, axis: int) -> Any:
     if F is graph:
-        return orthonormal(g, name, _TURNED[type], axis)
-    return _cosines(F)(g, name=name, type=_TURNED[type], axis=axis)
+        return orthonormal(g, name, TURNED[type], axis)
+    return _cosines(F)(g, name=name, type=TURNED[type], axis=axis)
 
 
 @operation(vjp=(_cosines_back,), linear="joint", forward=_cosines)

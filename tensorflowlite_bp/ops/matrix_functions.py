@@ -24,7 +24,7 @@ from .special import as_precise, floats
 
 
 # ------------------------------------------------------------------ through blocks of twice the size
-def _corner(F: Any, function: Callable, a: Any, e: Any) -> Any:
+def corner(F: Any, function: Callable, a: Any, e: Any) -> Any:
     """The derivative of `function` at a in the direction e, whose size must not dominate that of a."""
     raw = e.data if isinstance(e, Tensor) else e
     size: Any = 1.0
@@ -46,8 +46,8 @@ def _matrix_function(name: str, forward: Callable, doc: str) -> Callable[[Any], 
 
     op = Op(
         f"linalg.{name}",
-        vjp=(lambda F, g, out, x: _corner(F, of(F), t(x), g),),
-        jvp=lambda F, ts, out, x: _corner(F, of(F), x, ts[0]),
+        vjp=(lambda F, g, out, x: corner(F, of(F), t(x), g),),
+        jvp=lambda F, ts, out, x: corner(F, of(F), x, ts[0]),
         saves=("x",),
         forward=forward,
     )

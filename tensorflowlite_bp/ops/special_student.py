@@ -110,34 +110,29 @@ def fdtri(dfn: Any, dfd: Any, p: Any) -> Tensor:
     return d * share / (n * (1.0 - share))
 
 
-def _count(name: str, argument: str, k: Any) -> Any:
-    """A count is a constant."""
-    return fixed(name, argument, k)
-
-
 @helper(name="special.pdtr")
 def pdtr(k: Any, m: Any) -> Tensor:
     """The distribution function of Poisson with mean m at the constant count k."""
-    return gammaincc(_floor(_count("pdtr", "k", k)) + 1.0, m)
+    return gammaincc(_floor(fixed("pdtr", "k", k)) + 1.0, m)
 
 
 @helper(name="special.pdtrc")
 def pdtrc(k: Any, m: Any) -> Tensor:
     """1 - pdtr(k, m)."""
-    return gammainc(_floor(_count("pdtrc", "k", k)) + 1.0, m)
+    return gammainc(_floor(fixed("pdtrc", "k", k)) + 1.0, m)
 
 
 @helper(name="special.bdtr")
 def bdtr(k: Any, n: Any, p: Any) -> Tensor:
     """The distribution function of the binomial distribution of n trials at the constant count k."""
-    k, n, p = floats(_floor(_count("bdtr", "k", k)), _count("bdtr", "n", n), p)
+    k, n, p = floats(_floor(fixed("bdtr", "k", k)), fixed("bdtr", "n", n), p)
     return where(k.data >= n.data, 1.0, betaincc(k + 1.0, where(k.data >= n.data, 1.0, n - k), p))
 
 
 @helper(name="special.nbdtr")
 def nbdtr(k: Any, n: Any, p: Any) -> Tensor:
     """The distribution function of the negative binomial distribution at the constant count k."""
-    k, n, p = floats(_floor(_count("nbdtr", "k", k)), _count("nbdtr", "n", n), p)
+    k, n, p = floats(_floor(fixed("nbdtr", "k", k)), fixed("nbdtr", "n", n), p)
     return betainc(n, k + 1.0, p)
 
 

@@ -15,7 +15,7 @@ from ..autograd.tensor import Tensor
 from ..errors import message
 from ..ops import fft as transforms
 from ..ops.elementwise import conjugate
-from ..ops.linear_maps import _TURNED, orthonormal
+from ..ops.linear_maps import TURNED, orthonormal
 from ..ops.special import floats
 from ._namespace import names
 
@@ -87,7 +87,7 @@ def _cosine(
     """
     (x,) = floats(x)
     norm = norm or "backward"
-    if norm not in _SWAPPED or type not in _TURNED:
+    if norm not in _SWAPPED or type not in TURNED:
         raise ValueError(
             message(name, "types are 1 to 4, norms backward, ortho, forward.", received=f"{type}, {norm}")
         )
@@ -129,7 +129,7 @@ def _cosine_pair(name: str) -> None:
         orthogonalize: bool | None = None,
     ) -> Tensor:
         ortho = norm == "ortho" if orthogonalize is None else orthogonalize
-        return _cosine(name, x, _TURNED[type], n, axis, _SWAPPED[norm or "backward"], ortho)
+        return _cosine(name, x, TURNED[type], n, axis, _SWAPPED[norm or "backward"], ortho)
 
     def several(one: Callable) -> Callable[..., Tensor]:
         def transform(

@@ -9,7 +9,7 @@ from ...autograd.record import agree_all
 from ...autograd.tensor import Tensor
 from ...ops.elementwise import imag, real
 from ...ops.linalg import matmul
-from ...ops.matrix_functions import _corner, expm, logm, sqrtm, sylvester
+from ...ops.matrix_functions import corner, expm, logm, sqrtm, sylvester
 from ...ops.norms import kron
 from ...ops.shape import reshape
 from ...ops.solve import check_matrix, floating, h, solve
@@ -19,7 +19,7 @@ def expm_frechet(A: Any, E: Any, method: Any = None, compute_expm: bool = True, 
     """(expm(A), its derivative at A in the direction E), or the derivative alone."""
     A, E = agree_all([floating(A), floating(E)])
     check_matrix("expm_frechet", A)
-    along = _corner(graph, expm, A, E)
+    along = corner(graph, expm, A, E)
     return (expm(A), along) if compute_expm else along
 
 
