@@ -118,6 +118,10 @@ def conv_forward(x: _Array, w: _Array, strides: _Ints, pads: _Pairs, dilation: _
 def conv_weight_grad(
     g: _Array, x: _Array, w_shape: _Ints, strides: _Ints, pads: _Pairs, dilation: _Ints
 ) -> _Array | None: ...
+def depthwise_forward(x: _Array, w: _Array, strides: _Ints, dilation: _Ints) -> _Array | None: ...
+def depthwise_weight_grad(
+    g: _Array, x: _Array, w_shape: _Ints, strides: _Ints, dilation: _Ints
+) -> _Array | None: ...
 def attention_forward(
     q: _Array, k: _Array, v: _Array, causal: bool, scale: float
 ) -> tuple[_Array, _Array] | None:

@@ -5,6 +5,7 @@ import pytest
 
 from tensorflowlite_bp.backend import conv, numpy_backend
 from tensorflowlite_bp.backend.native import native, why_not
+from tensorflowlite_bp.backend.windows import padded
 
 if native is None:
     pytest.skip(f"no compiled kernels: {why_not}", allow_module_level=True)
@@ -105,3 +106,45 @@ def test_infinities_and_nan_go_where_they_belong():
     out = native.conv_forward(x, w, (1, 1), ((0, 0), (0, 0)), (1, 1))
     assert np.isinf(out[0, 0, 0]).all()
     assert np.isfinite(out[0, 1:]).all()
+
+
+# ------------------------------------------------------------------ one filter per channel
+DEPTHWISE = [
+    ((2, 9, 8, 33), (3, 3), (1, 1), ((1, 1), (0, 2)), (1, 1)),
+    ((3, 7, 9, 64), (2, 3), (2, 1), ((0, 0), (0, 0)), (1, 2)),
+    ((1, 12, 5), (4,), (1,), ((3, 0),), (1,)),
+    ((2, 4, 5, 6, 40), (2, 2, 2), (1, 1, 2), ((0, 0), (1, 0), (0, 1)), (1, 2, 1)),
+    ((9, 20, 20, 40), (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("shape", "window", "strides", "pads", "dilation"), DEPTHWISE)
+def test_depthwise_against_the_composition(isa, threads, dtype, shape, window, strides, pads, dilation):
+    r = np.random.default_rng(6)
+    how, channels = (strides, pads, dilation), shape[-1]
+    x, w = r.integers(-4, 5, shape).astype(dtype), r.integers(-4, 5, (*window, 1, channels)).astype(dtype)
+    want = conv.forward(np, np.dot, x, w, *how, channels)
+    g = r.integers(-4, 5, want.shape).astype(dtype)
+    dw = conv.weight_grad(np, np.dot, g, x, w.shape, *how, channels)
+    dx = conv.input_grad(np, np.dot, g, w, x.shape, *how, channels)
+    named = dict(zip(("strides", "pads", "dilation"), how, strict=True), groups=channels)
+    for count in (1, 3):
+        threads(count)
+        assert (native.depthwise_forward(padded(np, x, pads), w, strides, dilation) == want).all()
+        assert (numpy_backend.conv_forward(x, w, **named) == want).all()
+        assert (numpy_backend.conv_weight_grad(g, x, w_shape=w.shape, **named) == dw).all()
+        assert (numpy_backend.conv_input_grad(g, w, x_shape=x.shape, **named) == dx).all()
+
+
+def test_depthwise_does_not_depend_on_threads(threads):
+    r = np.random.default_rng(7)
+    x, w = r.normal(size=(5, 15, 16, 40)).astype(np.float32), r.normal(size=(3, 3, 1, 40)).astype(np.float32)
+    found = []
+    for count in (1, 2, 5):
+        threads(count)
+        out = native.depthwise_forward(x, w, (1, 1), (1, 1))
+        found.append((out, native.depthwise_weight_grad(out, x, w.shape, (1, 1), (1, 1))))
+    for out, dw in found[1:]:
+        assert (out == found[0][0]).all()
+        assert (dw == found[0][1]).all()

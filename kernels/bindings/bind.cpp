@@ -10,6 +10,7 @@ void bind_activation(py::module_& m);
 void bind_allocator(py::module_& m);
 void bind_attention(py::module_& m);
 void bind_conv(py::module_& m);
+void bind_depthwise(py::module_& m);
 void bind_linear(py::module_& m);
 void bind_loss(py::module_& m);
 void bind_norm(py::module_& m);
@@ -68,12 +69,13 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
     m.doc() =
         "Compiled kernels. A function gives None when its input is not for it; the caller then runs the "
         "reference.";
-    m.attr("API") = 5;  // as in backend/native.py: counts up when what is bound changes
+    m.attr("API") = 6;  // as in backend/native.py: counts up when what is bound changes
     tflbp::bind_runtime(m);
     tflbp::bind_activation(m);
     tflbp::bind_allocator(m);
     tflbp::bind_attention(m);
     tflbp::bind_conv(m);
+    tflbp::bind_depthwise(m);
     tflbp::bind_linear(m);
     tflbp::bind_loss(m);
     tflbp::bind_norm(m);

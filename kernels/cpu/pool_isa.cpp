@@ -4,6 +4,7 @@
 // offsets; the channels at each offset are one run of memory, taken kBlock at a time so that maximum and
 // index, or the sum, stay in registers. Deterministic: an example belongs to one job, whose windows add in
 // order.
+#include "loops.h"
 #include "tflbp/parallel.h"
 #include "tflbp/pooling.h"
 #include "vector_math.h"
@@ -13,14 +14,6 @@ namespace TFLBP_ISA {
 namespace {
 
 constexpr int64_t kBlock = 32;  // channels
-
-// Between two nested loops: GCC would jam rounds of the outer into the inner one, and then finds no vectors
-// in it (13 times slower).
-#if defined(__GNUC__)
-#define TFLBP_KEEP_LOOPS_APART asm volatile("" ::: "memory")
-#else
-#define TFLBP_KEEP_LOOPS_APART (void)0
-#endif
 
 template <class T>
 struct Word;  // as wide as T: comparisons give masks of the width of what they choose

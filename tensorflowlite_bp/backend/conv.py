@@ -52,9 +52,11 @@ class Direct(NamedTuple):
 
     forward: Callable[..., Array | None]
     weight_grad: Callable[..., Array | None]
+    depthwise: Callable[..., Array | None]  # (x, w, strides, dilation), one filter per channel, x padded
+    depthwise_weight_grad: Callable[..., Array | None]  # (g, x, w_shape, strides, dilation)
 
 
-NONE = Direct(lambda *_: None, lambda *_: None)
+NONE = Direct(*[lambda *_: None] * 4)
 
 
 def forward(
@@ -81,7 +83,9 @@ def forward(
         return xp.zeros(shape, x.dtype)
     if groups > 1:
         if w.shape[-2] == 1:
-            return depthwise.forward(xp, padded(xp, x, pads), w, strides, dilation, space)
+            x = padded(xp, x, pads)
+            out = direct.depthwise(x, w, strides, dilation)
+            return depthwise.forward(xp, x, w, strides, dilation, space) if out is None else out
         merged = _mergeable(w.shape, groups)
         if merged > 1:
             return forward(
@@ -128,6 +132,11 @@ def input_grad(
     window, channels = w.shape[:-2], x_shape[-1]
     if groups > 1:
         if w.shape[-2] == 1:
+            if max(strides) == 1 and w.shape[-1] == channels:
+                around = padded(xp, g, mirror(pads, window, dilation))
+                dx = direct.depthwise(around, _flip(w).swapaxes(-1, -2), strides, dilation)
+                if dx is not None:
+                    return dx
             return depthwise.input_grad(xp, g, w, x_shape, strides, pads, dilation)
         merged = _mergeable(w.shape, groups)
         if merged > 1:
@@ -175,7 +184,9 @@ def weight_grad(
     window, filters = w_shape[:-2], w_shape[-1]
     if groups > 1:
         if w_shape[-2] == 1:
-            return depthwise.weight_grad(xp, g, padded(xp, x, pads), w_shape, strides, dilation)
+            x = padded(xp, x, pads)
+            dw = direct.depthwise_weight_grad(g, x, w_shape, strides, dilation)
+            return depthwise.weight_grad(xp, g, x, w_shape, strides, dilation) if dw is None else dw
         merged = _mergeable(w_shape, groups)
         if merged > 1:
             shape = (*window, merged * w_shape[-2], filters)

@@ -133,7 +133,17 @@ def _conv_weight_grad(g: Array, x: Array, w_shape: Any, *how: Any) -> Array | No
     return native.conv_weight_grad(plain(g), plain(x), w_shape, *how) if fits(x) else None  # type: ignore[union-attr]
 
 
-DIRECT = conv.NONE if native is None else conv.Direct(_conv_forward, _conv_weight_grad)
+def _depthwise(x: Array, w: Array, *how: Any) -> Array | None:
+    return native.depthwise_forward(plain(x), plain(w), *how) if fits(x) else None  # type: ignore[union-attr]
+
+
+def _depthwise_weight_grad(g: Array, x: Array, w_shape: Any, *how: Any) -> Array | None:
+    return native.depthwise_weight_grad(plain(g), plain(x), w_shape, *how) if fits(x) else None  # type: ignore[union-attr]
+
+
+DIRECT = conv.NONE
+if native is not None:
+    DIRECT = conv.Direct(_conv_forward, _conv_weight_grad, _depthwise, _depthwise_weight_grad)
 
 
 # ------------------------------------------------------------------ attention without a mask
