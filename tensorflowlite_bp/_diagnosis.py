@@ -97,7 +97,7 @@ def _kernels() -> dict[str, str | int]:
 
 def _products(native: Any) -> str:
     if native.gemm_choice() == "native":
-        return "linear layers, convolution, attention: these kernels; matmul: NumPy's BLAS"
+        return "these kernels; small and stacked ones NumPy's BLAS"
     return "NumPy's BLAS: no fused multiply-add for these kernels here"
 
 
