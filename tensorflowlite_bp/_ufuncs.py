@@ -19,6 +19,7 @@ from .autograd.tensor import Tensor, wrap
 from .errors import DTypeError, message
 from .ops import elementwise as e
 from .ops import indexing, inplace, ufuncs, writes
+from .ops import reductions as r
 from .ops.shape import broadcast_to, expand_dims, moveaxis
 from .ops.ufuncs import FUNCTIONS, NOT_GIVEN, RECORDED
 
@@ -33,11 +34,9 @@ def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **opti
             return function(*inputs)
         if function is None:
             _meet(ufunc, inputs)
-    elif method == "reduce" and ufunc in _PLAIN and not options.keys() - _AXIS:
+    elif method == "reduce" and ufunc in _PLAIN and not options.keys() - _AXIS and self.data.ndim:
         # constants too: narrow floats are added up in float32
-        return ufuncs.reduce(
-            ufunc, inputs[0], options.get("axis", 0), keepdims=options.get("keepdims", False)
-        )
+        return _PLAIN[ufunc](self, options.get("axis", 0), keepdims=options.get("keepdims", False))
     elif method == "at":
         _meet(ufunc, inputs)
         return writes.at(ufunc, *inputs)
@@ -262,7 +261,7 @@ def _raise_casting(name: str, found: Any, target: Any, casting: str) -> None:
 
 
 # ------------------------------------------------------------------ methods
-_PLAIN = {np.add, np.multiply, np.maximum, np.minimum}
+_PLAIN: dict[Any, Callable] = {np.add: r.sum, np.multiply: r.prod, np.maximum: r.max, np.minimum: r.min}
 _AXIS = {"axis", "keepdims"}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..autograd.record import applyn, lift
 from ..autograd.tensor import Tensor, wrap
 from ..errors import DTypeError, message
-from . import creation, floating, inplace, linalg, writes
+from . import creation, floating, indexing, inplace, linalg, writes
 from . import elementwise as e
 from . import reductions as r
 from . import shape as s
@@ -107,6 +107,30 @@ def _deviation(function: Callable, numpys: Callable) -> Callable:
     return method
 
 
+def _any_like(function: Callable, numpys: Callable) -> Callable:
+    """any, all."""
+
+    def method(
+        self: Tensor, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = True
+    ) -> Tensor:
+        if out is None and where is True:
+            return function(self, axis, keepdims=keepdims)
+        return numpys(self, axis, out, keepdims, where=where)
+
+    return method
+
+
+def _argmax_like(function: Callable, numpys: Callable) -> Callable:
+    """argmax, argmin."""
+
+    def method(self: Tensor, axis: Any = None, out: Any = None, *, keepdims: bool = False) -> Tensor:
+        if out is None:
+            return function(self, axis, keepdims=keepdims)
+        return numpys(self, axis, out, keepdims=keepdims)
+
+    return method
+
+
 # ------------------------------------------------------------------ what NumPy's function of that name does
 def _numpys(name: str) -> Callable:
     function = getattr(np, name)
@@ -121,6 +145,8 @@ def _numpys(name: str) -> Callable:
 
 def take(self: Tensor, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise") -> Tensor:
     """Slices at integer indices along an axis (None: of the flattened array)."""
+    if out is None and mode == "raise" and axis is not None and self.data.ndim:
+        return indexing.take(self, indices, axis)
     return np.take(self, indices, axis, out, mode=mode)  # type: ignore[call-overload]
 
 
@@ -177,7 +203,7 @@ def flatten(self: Tensor, order: str = "C") -> Tensor:
 
 def copy(self: Tensor, order: str = "C") -> Tensor:
     """The same values in memory of their own."""
-    return laid_out(e.copy(self), order)
+    return e.copy(self) if order == "C" else laid_out(e.copy(self), order)
 
 
 def laid_out(x: Tensor, order: str) -> Tensor:
@@ -270,11 +296,14 @@ METHODS: dict[str, Callable] = {
     "mean": mean,
     "var": _deviation(r.var, np.var),
     "std": _deviation(r.std, np.std),
+    "any": _any_like(r.any, np.any),
+    "all": _any_like(r.all, np.all),
+    "argmax": _argmax_like(r.argmax, np.argmax),
+    "argmin": _argmax_like(r.argmin, np.argmin),
     **{
         name: _numpys(name)
         for name in (
-            "any all argmax argmin cumsum cumprod argsort argpartition searchsorted nonzero choose "
-            "repeat diagonal trace"
+            "cumsum cumprod argsort argpartition searchsorted nonzero choose repeat diagonal trace"
         ).split()
     },
     "take": take,
