@@ -65,6 +65,22 @@ def test_a_diagonal_of_a_constant_writes_to_its_memory():
     )
 
 
+@pytest.mark.parametrize(
+    ("subscripts", "shapes"),
+    [
+        ("ij,ij->j", [(3, 2), (1, 2)]),
+        ("ij,ij->", [(3, 1), (1, 2)]),
+        ("ij,kj->k", [(3, 2), (4, 1)]),
+        ("i,i,i->", [(1,), (3,), (1,)]),
+        ("...i,...i->...", [(2, 1, 3), (4, 1)]),
+    ],
+)
+def test_einsum_broadcasts_axes_of_length_1(subscripts, shapes):
+    args = [np.random.default_rng(k).normal(size=s) for k, s in enumerate(shapes)]
+    np.testing.assert_allclose(bp.einsum(subscripts, *args).numpy(), np.einsum(subscripts, *args))
+    bp.testing.check_grads(lambda *xs: np.einsum(subscripts, *map(bp.asarray, xs)), args)
+
+
 def test_indexing():
     x = leaf(np.arange(9.0).reshape(3, 3))
     (x[:2, :2] ** 2).sum().backward()

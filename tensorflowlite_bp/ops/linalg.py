@@ -208,11 +208,12 @@ def _einsum_back(
             pulled.append(None)
             continue
         rest = [(x, n) for j, (x, n) in enumerate(zip(xs, labels, strict=True)) if j != k]
-        pulled.append(
-            F.einsum_labelled(
-                g, *[x for x, _ in rest], labels=(result, *[n for _, n in rest]), result=labels[k]
-            )
+        part = F.einsum_labelled(
+            g, *[x for x, _ in rest], labels=(result, *[n for _, n in rest]), result=labels[k]
         )
+        # a label may have length 1 in all the others: what was summed over here came from one element there
+        shape = np.broadcast_shapes(part.shape, xs[k].shape)
+        pulled.append(part if part.shape == shape else F.broadcast_to(part, shape))
     return pulled
 
 
