@@ -57,6 +57,18 @@ y.sum().backward()
     assert run_python(code).returncode == 0
 
 
+def test_shape_checks_let_dtypes_change_where_the_op_changes_them(run_python):
+    code = """
+import numpy as np, tensorflowlite_bp as bp
+x = bp.tensor(np.arange(3, dtype="float32"), requires_grad=True)
+y = bp.sum(bp.abs(bp.fft.fft(x.astype("float64"))) ** 2) + bp.sum(bp.real(bp.exp(x * 1j)))
+y.backward()
+print(x.grad.dtype)
+"""
+    out = run_python(code, TFLBP_DEBUG="nan,shape")
+    assert out.stdout.strip() == "float32", out.stderr
+
+
 def test_off_is_free(run_python):
     code = """
 from tensorflowlite_bp.autograd import engine, record

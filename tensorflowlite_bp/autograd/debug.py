@@ -109,13 +109,13 @@ def _within() -> str:
 def _checked_rule(op: Op, k: int, rule: Callable) -> Callable:
     def checked_vjp(F: Any, g: Any, out: Any, *args: Any, **params: Any) -> Any:
         i = rule(F, g, out, *args, **params)
-        _check_cotangent(op, k, g, i)
+        _check_cotangent(op, k, g, i, args[k])
         return i
 
     return checked_vjp
 
 
-def _check_cotangent(op: Op, k: int, g: Any, i: Any) -> None:
+def _check_cotangent(op: Op, k: int, g: Any, i: Any, argument: Any) -> None:
     raw = getattr(i, "data", None) if hasattr(i, "node") else i
     if "nan" in config.debug:
         found = _bad(raw)
@@ -130,21 +130,22 @@ def _check_cotangent(op: Op, k: int, g: Any, i: Any) -> None:
                     hint=_origin(),
                 )
             )
-    if (
-        "shape" in config.debug
-        and hasattr(g, "dtype")
-        and hasattr(raw, "dtype")
-        and not op.elementwise
-        and raw.dtype != g.dtype
-    ):
-        raise GradientError(
-            message(
-                f"backward of {op.name}",
-                "a rule must keep the dtype.",
-                received=f"{raw.dtype} for {g.dtype}",
-                hint=_origin(),
+    if "shape" in config.debug and hasattr(g, "dtype") and hasattr(raw, "dtype") and not op.elementwise:
+        given = getattr(argument, "dtype", None)  # None: the node kept nothing of this argument
+        if raw.dtype != given if given is not None else _parts(raw.dtype) != _parts(g.dtype):
+            raise GradientError(
+                message(
+                    f"backward of {op.name}",
+                    f"the gradient of argument {k} has another dtype than the argument.",
+                    received=f"{raw.dtype} for {given or g.dtype}",
+                    hint=_origin(),
+                )
             )
-        )
+
+
+def _parts(dtype: Any) -> Any:
+    """The dtype of a complex number's parts; a real one as it is."""
+    return np.empty(0, dtype).real.dtype
 
 
 def _sync() -> None:
@@ -167,7 +168,7 @@ def instrument(op: Op) -> None:
             pulled = joint(F, g, out, needs, *args, **params)
             for k, i in enumerate(pulled):
                 if i is not None:
-                    _check_cotangent(op, k, g, i)
+                    _check_cotangent(op, k, g, i, args[k])
             return pulled
 
         op.vjp_all = checked_all
