@@ -579,3 +579,16 @@ def test_vmap(name):
     np.testing.assert_allclose(
         bp.vjp(bp.vmap(f), xs)[1](g)[0], bp.vjp(one_by_one, xs)[1](g)[0], rtol=1e-12, atol=1e-14
     )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_at_spreads_a_row_over_a_table_of_indices(dtype, recorded):
+    row = np.random.default_rng(0).normal(size=64).astype(dtype)
+    places = np.arange(7)[:, None] * 32 + np.arange(64)
+    want = np.zeros(places.max() + 1, dtype)
+    for at in places:
+        want[at] += row
+    t = bp.tensor(np.zeros_like(want), requires_grad=recorded) * 1
+    np.add.at(t, places, row)
+    np.testing.assert_array_equal(t.numpy(), want)

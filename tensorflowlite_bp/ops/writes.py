@@ -33,12 +33,12 @@ def at(ufunc: Any, target: Any, index: Any, *operand: Any) -> None:
         if records:
             inplace.raise_plain(f"{ufunc.__name__}.at")
         overwrites.note_write(target)
-        ufunc.at(target, index, *raw)
+        ufunc.at(target, index, *_spread(target, index, raw))
         return
 
     def write(data: Any) -> None:
         if type(data) is np.ndarray:
-            ufunc.at(data, index, *raw)
+            ufunc.at(data, index, *_spread(data, index, raw))
         else:
             data[...] = result().data
 
@@ -49,6 +49,13 @@ def at(ufunc: Any, target: Any, index: Any, *operand: Any) -> None:
         return _at(ufunc, target, index, *values)
 
     inplace.write(target, write, result, records)
+
+
+def _spread(data: Any, index: Any, raw: list[Any]) -> list[Any]:
+    """A value of the indices' full shape: NumPy 2.4 reads beyond a smaller one where axes are several."""
+    if not raw or not raw[0].ndim:
+        return raw
+    return [np.broadcast_to(raw[0], data[index].shape)]
 
 
 def _at(ufunc: Any, x: Tensor, index: Any, *operand: Tensor) -> Tensor:
