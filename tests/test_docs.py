@@ -17,7 +17,7 @@ FLAGS = doctest.NORMALIZE_WHITESPACE
 MODULES = ["tensorflowlite_bp"] + [
     info.name
     for info in pkgutil.walk_packages(tensorflowlite_bp.__path__, "tensorflowlite_bp.")
-    if not info.name.endswith(("__main__", "._native", "._native_cuda"))
+    if not info.name.endswith(("__main__", "._native", "._native_cuda", ".cupy_backend"))
 ]
 
 

@@ -153,7 +153,10 @@ def _kept(op: Op, data: list[Any]) -> tuple[Any, ...]:
 
 # ------------------------------------------------------------ arguments that are not Tensors, or do not agree
 def as_array(a: Any, cls: type) -> Any:
-    """NumPy gives scalars for 0-d results; a Tensor always holds an array."""
+    """NumPy gives scalars for 0-d results; a Tensor always holds an array. One that was moved stays there."""
+    other = type(a)
+    if cls is not Batched and (other is np.ndarray or other.__module__.partition(".")[0] == "cupy"):
+        return a
     a = backend.by_type[cls].asarray(a)
     return a if type(a) is cls else inside(wrap(a)).data
 

@@ -82,8 +82,11 @@ def backward(
 
 def counted(lib: Any, labels: Array, loss: dict[str, Any]) -> Any:
     """What a mean divides by: how many rows count, or the sum of their labels' weights."""
-    kept = labels if loss["ignore_index"] is None else labels[labels != loss["ignore_index"]]
-    return kept.shape[0] if loss["weight"] is None else loss["weight"][kept].sum()
+    ignored, weight = loss["ignore_index"], loss["weight"]
+    if ignored is None:
+        return labels.shape[0] if weight is None else weight[labels].sum()
+    kept = labels != ignored
+    return kept.sum() if weight is None else lib.where(kept, weight[lib.where(kept, labels, 0)], 0).sum()
 
 
 def _loss(lib: Any, z: Array, labels: Array, loss: dict[str, Any], reduction: int, grads: bool) -> tuple:

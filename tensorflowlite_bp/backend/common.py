@@ -1,10 +1,13 @@
 """Compositions that every backend shares, written against `xp` (numpy or cupy).
 
-They are the references of the kernels: short, stable, and used whenever no kernel fits.
+They are the references of the kernels: short, stable, and used whenever no kernel fits. Of `xp` they take
+what NumPy and CuPy both have, and they never wait for a device. `np.errstate` is for NumPy; CuPy never warns.
 """
 
 import math
 from typing import Any
+
+import numpy as np
 
 from .._typing import Array, Axis, Shape
 from ..errors import message
@@ -16,6 +19,30 @@ def count(shape: Shape, axis: Axis) -> int:
         return math.prod(shape)
     axes = (axis,) if isinstance(axis, int) else axis
     return math.prod(shape[a] for a in axes)
+
+
+def is_narrow(dtype: np.dtype) -> bool:
+    """16-bit floats, whose sums are taken in float32."""
+    return dtype.itemsize == 2 and dtype.kind in "fV"
+
+
+# ------------------------------------------------------------------ reductions
+def sum_to(lib: Any, x: Array, shape: Shape) -> Array:
+    lead = x.ndim - len(shape)
+    axes = tuple(range(lead)) + tuple(
+        i + lead for i, n in enumerate(shape) if n == 1 and x.shape[i + lead] != 1
+    )
+    return lib.sum(x, axis=axes, keepdims=True).reshape(shape)
+
+
+def var(lib: Any, x: Array, axis: Axis, correction: float, keepdims: bool) -> Array:
+    wide = x.astype(np.float32) if is_narrow(x.dtype) else x
+    centred = wide - lib.mean(wide, axis=axis, keepdims=True)
+    squares = (centred * centred.conj()).real if wide.dtype.kind == "c" else centred * centred
+    divisor = squares.dtype.type(count(x.shape, axis) - correction)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        out = lib.divide(lib.sum(squares, axis=axis, keepdims=keepdims), divisor)
+    return out.astype(x.dtype) if wide is not x else out
 
 
 # ------------------------------------------------------------------ indexing
@@ -92,8 +119,8 @@ def norm2(xp: Any, x: Array, axis: Axis, keepdims: bool) -> Array:
     size = xp.absolute(x)
     if not size.size:
         return xp.sqrt(xp.add.reduce(size, axis=axis, keepdims=keepdims))
-    top = xp.maximum.reduce(size, axis=axis, keepdims=True)
-    scale = xp.where((top > 0) & xp.isfinite(top), top, xp.asarray(1, size.dtype))
+    top = xp.max(size, axis=axis, keepdims=True)
+    scale = xp.where((top > 0) & xp.isfinite(top), top, size.dtype.type(1))
     part = size / scale
     out = xp.sqrt(xp.add.reduce(part * part, axis=axis, keepdims=True)) * scale
     return out if keepdims else out.reshape(()) if axis is None else xp.squeeze(out, axis=axis)
@@ -106,7 +133,7 @@ def logsumexp(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
     top = xp.max(x, axis=axis, keepdims=True)
     top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
     total = xp.sum(xp.exp(x - top), axis=axis, keepdims=True)
-    with xp.errstate(divide="ignore"):
+    with np.errstate(divide="ignore"):
         out = xp.log(total) + top
     out = out.astype(x.dtype)
     return out if keepdims else out.reshape(xp.sum(x, axis=axis).shape)
@@ -115,7 +142,7 @@ def logsumexp(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
 def softmax(xp: Any, x: Array, axis: int) -> Array:
     if x.size == 0:
         return x.copy()
-    with xp.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
         return e / xp.sum(e, axis=axis, keepdims=True)
 
@@ -123,7 +150,7 @@ def softmax(xp: Any, x: Array, axis: int) -> Array:
 def log_softmax(xp: Any, x: Array, axis: int) -> Array:
     if x.size == 0:
         return x.copy()
-    with xp.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         shifted = x - xp.max(x, axis=axis, keepdims=True)
         return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 
@@ -140,42 +167,31 @@ def softmax_cross_entropy(
 ) -> tuple[Array, Array | None]:
     """Loss and d loss / d logits. See ops/losses.py for the meaning; reduction is 0 none, 1 mean, 2 sum.
 
-    Raises ValueError naming the first label out of range, as the kernel does.
+    A label out of range gives NaN: to look for one would wait for the device. `check_labels` does, on the
+    host.
     """
     classes = z.shape[-1]
-    outside = (labels < 0) | (labels >= classes)
-    if ignore_index is not None:
-        outside &= labels != ignore_index
-    if outside.any():
-        at = int(xp.flatnonzero(outside)[0])
-        raise ValueError(
-            message(
-                "softmax_cross_entropy",
-                f"labels must be in [0, {classes}).",
-                received=f"label {int(labels.reshape(-1)[at])} at position {at}",
-                hint="labels count from 0; the last axis of the logits holds one entry per class, and "
-                "ignore_index names a label to leave out.",
-            )
-        )
     dtype = z.dtype
     logp = log_softmax(xp, z.astype(xp.float32) if dtype.itemsize == 2 else z, -1)
     kept = xp.ones(labels.shape, bool) if ignore_index is None else labels != ignore_index
-    target = xp.where(kept, labels, 0)[..., None]
+    inside = (labels >= 0) & (labels < classes)
+    target = xp.where(kept & inside, labels, 0)[..., None]
     of_class = xp.ones(classes, logp.dtype) if weight is None else weight.astype(logp.dtype)
     scale = xp.where(kept, of_class[target[..., 0]], 0).astype(logp.dtype)
     even = smoothing / classes
     loss = -(1 - smoothing) * scale * xp.where(kept, xp.take_along_axis(logp, target, -1)[..., 0], 0)
+    loss = xp.where(kept & ~inside, logp.dtype.type(math.nan), loss)
     if smoothing:
         loss -= even * xp.where(kept, (logp * of_class).sum(-1), 0)
-    with xp.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         share = 1 / scale.sum() if reduction == 1 else logp.dtype.type(1)
         if reduction:
-            loss = xp.asarray(loss.sum() * share)
+            loss = xp.asarray(loss.sum() * share)  # 0-d, as NumPy's sums are not
         if not want_grad:
             return loss.astype(dtype), None
         hit = ((1 - smoothing) * scale)[..., None]
         grad = xp.exp(logp) * (hit + even * of_class.sum()) - even * of_class
-        xp.put_along_axis(grad, target, xp.take_along_axis(grad, target, -1) - hit, -1)
+        grad[along_axis(xp, target, -1, grad.shape)] -= hit
         grad = xp.where(kept[..., None], grad * share, 0)
     return loss.astype(dtype), grad.astype(dtype)
 
@@ -187,6 +203,24 @@ def sigmoid_cross_entropy(xp: Any, z: Array, y: Array, want_grad: bool) -> tuple
     if not want_grad:
         return loss, None
     return loss, xp.where(z >= 0, 1, e) / (1 + e) - y
+
+
+def check_labels(labels: np.ndarray, classes: int, ignore_index: int | None) -> None:
+    """Raises ValueError naming the first label out of range, as the kernel does."""
+    outside = (labels < 0) | (labels >= classes)
+    if ignore_index is not None:
+        outside &= labels != ignore_index
+    if outside.any():
+        at = int(np.flatnonzero(outside)[0])
+        raise ValueError(
+            message(
+                "softmax_cross_entropy",
+                f"labels must be in [0, {classes}).",
+                received=f"label {int(labels.reshape(-1)[at])} at position {at}",
+                hint="labels count from 0; the last axis of the logits holds one entry per class, and "
+                "ignore_index names a label to leave out.",
+            )
+        )
 
 
 # ------------------------------------------------------------------ linear
@@ -229,7 +263,7 @@ def batch_norm(xp: Any, x: Array, weight: Array | None, bias: Array | None, eps:
     mean = xp.mean(wide, axis=others)
     centred = wide - mean.reshape(shape)
     var = xp.mean(centred * centred, axis=others)
-    inv_std = 1 / xp.sqrt(var + xp.asarray(eps, var.dtype))
+    inv_std = 1 / xp.sqrt(var + var.dtype.type(eps))
     out = centred * inv_std.reshape(shape)
     if weight is not None:
         out *= weight.reshape(shape)
@@ -362,58 +396,3 @@ def sigmoid(xp: Any, x: Array) -> Array:
 
 def softplus(xp: Any, x: Array) -> Array:
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
-
-
-# Cody 1969, as in the public domain SPECFUN: rational approximations of erf on |x| < 0.46875, and of erfc
-# beyond, near double precision.
-_ERF_A = (
-    3.16112374387056560e00,
-    1.13864154151050156e02,
-    3.77485237685302021e02,
-    3.20937758913846947e03,
-    1.85777706184603153e-1,
-)
-_ERF_B = (2.36012909523441209e01, 2.44024637934444173e02, 1.28261652607737228e03, 2.84423683343917062e03)
-_ERF_C = (
-    5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e01, 2.98635138197400131e02,
-    8.81952221241769090e02, 1.71204761263407058e03, 2.05107837782607147e03, 1.23033935479799725e03,
-    2.15311535474403846e-8,
-)  # fmt: skip
-_ERF_D = (
-    1.57449261107098347e01, 1.17693950891312499e02, 5.37181101862009858e02, 1.62138957456669019e03,
-    3.29079923573345963e03, 4.36261909014324716e03, 3.43936767414372164e03, 1.23033935480374942e03,
-)  # fmt: skip
-_ERF_P = (
-    3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1, 1.60837851487422766e-2,
-    6.58749161529837803e-4, 1.63153871373020978e-2,
-)  # fmt: skip
-_ERF_Q = (
-    2.56852019228982242e00,
-    1.87295284992346725e00,
-    5.27905102951428412e-1,
-    6.05183413124413191e-2,
-    2.33520497626869185e-3,
-)
-
-
-def _horner(top: float, rest: tuple[float, ...], z: Array, lead: float) -> Array:
-    out = top * z if lead == 0 else z * lead
-    for c in rest[:-1]:
-        out = (out + c) * z
-    return out + rest[-1]
-
-
-def erf(xp: Any, x: Array) -> Array:
-    wide = x.astype(xp.float64)
-    y = xp.abs(wide)
-    z = xp.where(y < 0.46875, y * y, 0.0)
-    small = wide * _horner(_ERF_A[4], _ERF_A[:4], z, 0) / _horner(1.0, _ERF_B, z, 0)
-    m = xp.clip(y, 0.46875, 4.0)
-    middle = _horner(_ERF_C[8], _ERF_C[:8], m, 0) / _horner(1.0, _ERF_D, m, 0)
-    b = xp.clip(y, 4.0, 30.0)
-    r = 1 / (b * b)
-    big = r * _horner(_ERF_P[5], _ERF_P[:5], r, 0) / _horner(1.0, _ERF_Q, r, 0)
-    big = (0.56418958354775628695 - big) / b
-    tail = xp.where(y <= 4.0, middle * xp.exp(-m * m), big * xp.exp(-b * b))
-    out = xp.where(y < 0.46875, small, xp.sign(wide) * (1 - tail))
-    return xp.where(xp.isnan(wide), wide, out).astype(x.dtype if x.dtype.kind in "fV" else xp.float64)

@@ -4,6 +4,7 @@ A path says one of the label's characters or a blank at every step; the states a
 before, between and after its characters. All samples and states advance together, step by step of time.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from .._typing import Array
@@ -34,11 +35,11 @@ def _sooner(xp: Any, a: Array, by: int) -> Array:
 
 
 def loss_and_grad(
-    xp: Any, logits: Array, labels: Array, steps: Array, lengths: Array, blank: int
+    xp: Any, add_at: Callable, logits: Array, labels: Array, steps: Array, lengths: Array, blank: int
 ) -> tuple[Array, Array]:
     """-log p(label) per sample, and its gradient. logits (samples, time, classes); steps, lengths (samples).
 
-    A label that no path spells gives infinity, and gradient 0.
+    add_at: as np.add.at. A label that no path spells gives infinity, and gradient 0.
     """
     dtype = logits.dtype
     wide = logits.astype(xp.float32) if dtype.itemsize == 2 else logits
@@ -75,7 +76,7 @@ def loss_and_grad(
         more = xp.where((t == steps - 1)[:, None], xp.where(final, wide.dtype.type(0), no), more)
         inside = (t < steps)[:, None] & fits
         weight = xp.where(inside, xp.exp(xp.where(inside, alpha[:, t] + more + offset, no)), 0)
-        xp.add.at(gamma, (rows, t, ext), weight)
+        add_at(gamma, (rows, t, ext), weight)
         now = xp.where((t < steps)[:, None], more + at[:, t], no)
     counts = ((xp.arange(time)[None, :] < steps[:, None]) & fits)[..., None]
     grad = xp.where(counts, xp.exp(logp) - gamma, 0)

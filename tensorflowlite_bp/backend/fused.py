@@ -9,15 +9,11 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array
-from . import activations, common, conv, pool, row_norms
+from . import activations, common, conv, erf, pool, row_norms
+from .common import is_narrow
 from .native import native
 
 _FLOATS = (np.dtype("float32"), np.dtype("float64"))
-
-
-def is_narrow(dtype: np.dtype) -> bool:
-    """16-bit floats, whose sums are taken in float32."""
-    return dtype.itemsize == 2 and dtype.kind in "fV"
 
 
 def plain(x: Any) -> Any:
@@ -63,7 +59,7 @@ def activations_of(library: Any) -> dict[str, Callable]:
         "sigmoid": lambda x: common.sigmoid(np, x),
         "softplus": lambda x: common.softplus(np, x),
         "log_sigmoid": lambda x: -common.softplus(np, -x),
-        "erf": lambda x: common.erf(np, x),
+        "erf": lambda x: erf.erf(np, x),
     }
     found = {name: _elementwise(f, "activation", name) for name, f in forwards.items()}
     for name in activations.COMPOSED:

@@ -34,7 +34,6 @@ from .fused import (
     avg_pool_input_grad,
     group_norm,
     group_norm_backward,
-    is_narrow,
     lion_step,
     max_pool_forward,
     max_pool_input_grad,
@@ -68,7 +67,7 @@ def sum(x: Array, *, axis: Axis = None, keepdims: bool = False, dtype: Any = Non
 
 def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     kind = x.dtype.kind
-    if is_narrow(x.dtype):
+    if common.is_narrow(x.dtype):
         return np.mean(x.astype(np.float32), axis=axis, keepdims=keepdims).astype(x.dtype)
     if kind not in "fc":
         return np.mean(x, axis=axis, keepdims=keepdims)
@@ -94,25 +93,13 @@ def min(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
 def sum_to(x: Array, *, shape: Shape) -> Array:
     if x.shape == shape:
         return x
-    lead = x.ndim - len(shape)
-    if lead == 1 and x.shape[1:] == shape:  # the bias gradient, the commonest case
+    if x.ndim == len(shape) + 1 and x.shape[1:] == shape:  # the bias gradient, the commonest case
         return sum(x, axis=0)
-    axes = tuple(range(lead)) + tuple(
-        i + lead for i, n in enumerate(shape) if n == 1 and x.shape[i + lead] != 1
-    )
-    return sum(x, axis=axes, keepdims=True).reshape(shape)
+    return common.sum_to(_this, x, shape)
 
 
 def var(x: Array, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Array:
-    wide = x.astype(np.float32) if is_narrow(x.dtype) else x
-    centred = wide - mean(wide, axis=axis, keepdims=True)
-    squares = (centred * centred.conj()).real if wide.dtype.kind == "c" else centred * centred
-    divisor = common.count(x.shape, axis) - correction
-    with np.errstate(invalid="ignore", divide="ignore"):
-        out = np.true_divide(
-            _add_reduce(squares, axis=axis, keepdims=keepdims), np.asarray(divisor, squares.dtype)
-        )
-    return out.astype(x.dtype) if wide is not x else out
+    return common.var(_this, x, axis, correction, keepdims)
 
 
 def norm2(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -203,7 +190,7 @@ def put_along_axis(x: Array, *, indices: Array, axis: int, shape: Shape) -> Arra
 
 
 def convolve(x: Array, y: Array, *, mode: str) -> Array:
-    return np.convolve(x, y, mode)
+    return np.convolve(x, y, mode)  # type: ignore[call-overload]
 
 
 def sinc(x: Array, *, order: int = 0) -> Array:
@@ -211,7 +198,8 @@ def sinc(x: Array, *, order: int = 0) -> Array:
 
 
 def i0(x: Array, *, order: int = 0) -> Array:
-    return series.i0(np, x, order)
+    largest = float(np.max(np.where(np.isfinite(x), np.abs(x), 0), initial=0.0)) if order else 0.0
+    return series.i0(np, x, order, largest)
 
 
 def argsort_stable(x: Array, *, axis: int = -1) -> Array:
@@ -261,6 +249,7 @@ def softmax_cross_entropy(
         out = native.softmax_cross_entropy(*args)
         if out is not None:
             return out
+    common.check_labels(labels, logits.shape[-1], ignore_index)
     return common.softmax_cross_entropy(np, *args)
 
 
@@ -330,7 +319,7 @@ def linear_softmax_cross_entropy_backward(g, x, w, b, *, labels, loss) -> tuple:
 
 
 def ctc_loss(logits, *, labels, steps, lengths, blank) -> tuple:
-    return ctc.loss_and_grad(np, logits, labels, steps, lengths, blank)
+    return ctc.loss_and_grad(np, np.add.at, logits, labels, steps, lengths, blank)
 
 
 # ------------------------------------------------------------------ attention: attention.py

@@ -28,7 +28,7 @@ def row_norm(
     if mean is not None:
         rows = rows - mean[:, None]
     square = (rows * rows).mean(-1)
-    inv_std = 1 / xp.sqrt(square + xp.asarray(eps, square.dtype))
+    inv_std = 1 / xp.sqrt(square + square.dtype.type(eps))
     out = rows * inv_std[:, None]
     if weight is not None:
         out = out * weight.reshape(-1)
@@ -60,7 +60,7 @@ def group_norm(
     mean = split.mean((1, 3))
     centred = split - mean[:, None, :, None]
     var = (centred * centred).mean((1, 3))
-    inv_std = 1 / xp.sqrt(var + xp.asarray(eps, var.dtype))
+    inv_std = 1 / xp.sqrt(var + var.dtype.type(eps))
     out = (centred * inv_std[:, None, :, None]).reshape(x.shape)
     if weight is not None:
         out = out * weight

@@ -35,17 +35,16 @@ def sinc(xp: Any, x: Array, order: int) -> Array:
     return (xp.where(near, series, out) * math.pi**order).astype(x.dtype, copy=False)
 
 
-def i0(xp: Any, x: Array, order: int) -> Array:
+def i0(xp: Any, x: Array, order: int, largest: float) -> Array:
     """The order-th derivative of the modified Bessel function of order 0.
 
     The mean over a quarter turn of cos(a)^k cosh(x cos(a)), sinh for odd k: every term has one sign, and the
     midpoint rule converges exponentially for a periodic integrand (Trefethen and Weideman 2014). Points
-    beyond 9 sqrt(x) change nothing in float64.
+    beyond 9 sqrt(x) change nothing in float64. largest: bounds |x|, for their number.
     """
     if order == 0:
         return xp.i0(x)
     wide = _wide(xp, x)
-    largest = float(xp.max(xp.where(xp.isfinite(wide), xp.abs(wide), 0), initial=0.0))
     points = 6 + math.ceil((order + 9 * math.sqrt(min(largest, 720.0))) / 4)
     function, total = (xp.sinh, xp.zeros_like(wide)) if order % 2 else (xp.cosh, xp.zeros_like(wide))
     for j in range(points):

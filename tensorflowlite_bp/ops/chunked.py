@@ -3,13 +3,12 @@
 import math
 from typing import Any
 
-import numpy as np
-
+from .. import backend
 from ..autograd.modes import recording
 from ..autograd.op import Op, public
 from ..autograd.record import agree_all, applyn, constant, lift
 from ..autograd.tensor import Tensor
-from ..backend.batched import always, ever
+from ..backend.batched import always, at_hand, ever
 from ..errors import DTypeError, ShapeError, message
 from .losses import reduction_code, softmax_cross_entropy
 from .nn import linear
@@ -45,7 +44,7 @@ def _back(
     if kept is None:
         found = F.linear_softmax_cross_entropy_backward(g, x, w, b, labels=labels, loss=loss)
     else:
-        found = kept if always(g == 1) else [None if i is None else i * g for i in kept]
+        found = kept if at_hand(g) and always(g == 1) else [None if i is None else i * g for i in kept]
     return list(found[: len(needs)])
 
 
@@ -86,7 +85,9 @@ def linear_softmax_cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise ValueError(message(_NAME, "label_smoothing must be in [0, 1].", received=str(label_smoothing)))
     lead = x.shape[:-1]
-    per_class = None if class_weight is None else np.asarray(constant(_NAME, class_weight), x.dtype)
+    per_class = (
+        None if class_weight is None else backend.of(x.data).asarray(constant(_NAME, class_weight), x.dtype)
+    )
     if per_class is not None and per_class.shape != w.shape[1:]:
         raise ShapeError(
             message(_NAME, f"class_weight must have shape ({w.shape[1]},).", received=f"{per_class.shape}")
@@ -137,7 +138,7 @@ def _check(x: Tensor, w: Tensor, b: Tensor | None, y: Any, ignore_index: int | N
     outside = (y < 0) | (y >= w.shape[1])
     if ignore_index is not None:
         outside &= y != ignore_index
-    if ever(outside.any()):
+    if at_hand(outside) and ever(outside.any()):
         at = int(outside.reshape(-1).argmax())
         raise ValueError(
             message(

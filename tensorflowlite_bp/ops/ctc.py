@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from .. import backend
 from ..autograd.op import Op, helper, public
 from ..autograd.record import applyn, constant, lift
 from ..autograd.tensor import Tensor, wrap
 from ..backend import ctc as algorithm
-from ..backend.batched import ever
+from ..backend.batched import at_hand, ever
 from ..errors import DTypeError, ShapeError, message
 from .activations import log_softmax
 from .elementwise import logaddexp, where
@@ -23,13 +24,14 @@ _NAME = "ctc_loss"
 def _reference(logits: Tensor, *, labels: Any, steps: Any, lengths: Any, blank: int) -> Tensor:
     """The forward recursion in plain ops."""
     samples, time, _ = logits.shape
-    ext, skip = algorithm.states(np, labels, blank)
-    place = np.arange(ext.shape[1])[None, :]
+    lib = backend.of(labels)
+    ext, skip = algorithm.states(lib, labels, blank)
+    place = lib.arange(ext.shape[1])[None, :]
     at = take_along_axis(
-        log_softmax(logits, -1), np.broadcast_to(ext[:, None, :], (samples, time, ext.shape[1])), -1
+        log_softmax(logits, -1), lib.broadcast_to(ext[:, None, :], (samples, time, ext.shape[1])), -1
     )
-    out = [wrap(np.full((samples, n), -np.inf, logits.dtype)) for n in (1, 2)]
-    now = wrap(np.broadcast_to(np.where(place == 0, 0.0, -np.inf).astype(logits.dtype), ext.shape))
+    out = [wrap(lib.full((samples, n), -np.inf, logits.dtype)) for n in (1, 2)]
+    now = wrap(lib.broadcast_to(lib.where(place == 0, 0.0, -np.inf).astype(logits.dtype), ext.shape))
     for t in range(time):
         if t:
             step = logaddexp(now, concatenate([out[0], now[:, :-1]], axis=1))
@@ -37,7 +39,7 @@ def _reference(logits: Tensor, *, labels: Any, steps: Any, lengths: Any, blank: 
                 jump = concatenate([out[1], now[:, :-2]], axis=1)
                 step = logaddexp(step, where(skip, jump, -np.inf))
         else:
-            step = wrap(np.broadcast_to(np.where(place < 2, 0.0, -np.inf).astype(logits.dtype), ext.shape))
+            step = wrap(lib.broadcast_to(lib.where(place < 2, 0.0, -np.inf).astype(logits.dtype), ext.shape))
         now = where((t < steps)[:, None], step + at[:, t], now)
     last = 2 * lengths[:, None]
     final = ((place == last) | (place == last - 1)) & ((steps > 0)[:, None] | (place == 0))
@@ -103,12 +105,13 @@ def ctc_loss(
             raise DTypeError(message(_NAME, "labels and lengths are integers.", received=str(a.dtype)))
     _in_range("logit_lengths", steps, x.shape[1] + 1)
     _in_range("label_lengths", lengths, y.shape[1] + 1)
-    counts = np.arange(y.shape[1])[None, :] < np.asarray(lengths)[:, None]
-    y = np.where(counts, y, blank)  # what stands behind a label's end may be anything
+    lib = backend.of(y)
+    counts = lib.arange(y.shape[1])[None, :] < lengths[:, None]
+    y = lib.where(counts, y, blank)  # what stands behind a label's end may be anything
     _in_range("labels", y, x.shape[2])
     if not 0 <= blank < x.shape[2]:
         raise ValueError(message(_NAME, f"blank must be in [0, {x.shape[2]}).", received=str(blank)))
-    if ever((counts & (y == blank)).any()):
+    if at_hand(y) and ever((counts & (y == blank)).any()):
         raise ValueError(
             message(_NAME, f"a label must not hold the blank, {blank}.", hint="labels count from 1.")
         )
@@ -118,7 +121,7 @@ def ctc_loss(
 
 def _in_range(what: str, values: Any, end: int) -> None:
     bad = (values < 0) | (values >= end)
-    if ever(bad.any()):
+    if at_hand(values) and ever(bad.any()):
         at = np.argwhere(bad)[0]
         where_ = ", ".join(map(str, at))
         raise ValueError(

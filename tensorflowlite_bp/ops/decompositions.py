@@ -13,6 +13,7 @@ from ..autograd.declare import Arguments, operation, operations
 from ..autograd.op import graph, helper
 from ..autograd.record import lift
 from ..autograd.tensor import Tensor
+from ..backend import by_type
 from ..backend.batched import ever
 from ..errors import GradientError, message
 from .elementwise import astype, real
@@ -25,9 +26,10 @@ QRResult: Any = type(np.linalg.qr(np.eye(1)))
 SVDResult: Any = type(np.linalg.svd(np.eye(1)))
 
 
-def _eye(F: Any, n: int, dtype: Any) -> Any:
-    eye = np.eye(n, dtype=dtype)
-    return lift(eye) if F is graph else F.asarray(eye)
+def _eye(F: Any, n: int, like: Any) -> Any:
+    raw = like.data if F is graph else like
+    eye = by_type[type(raw)].eye(n, dtype=raw.dtype)
+    return lift(eye) if F is graph else eye
 
 
 def _inverse_of_differences(F: Any, x: Any, y: Any) -> Any:
@@ -46,7 +48,7 @@ def _reciprocal(F: Any, s: Any) -> Any:
 def _cholesky_back(F: Any, g: Any, out: Any, x: Any) -> Any:
     lower = out
     middle = F.tril(F.matmul(h(F, lower), flip(F, g)))
-    middle = middle - 0.5 * middle * _eye(F, x.shape[-1], x.dtype)
+    middle = middle - 0.5 * middle * _eye(F, x.shape[-1], middle)
     half = F.linalg.solve(h(F, lower), middle)
     a = t(F.linalg.solve(t(lower), t(half)))
     return flip(F, 0.5 * (a + h(F, a)))
@@ -85,7 +87,7 @@ def _qr_back(F: Any, gs: Any, outs: Any, needs: Any, x: Any) -> list[Any]:
     gq, gr = flip(F, gs[0]), flip(F, gs[1])
     m = F.triu(F.matmul(gr, h(F, r)) - F.matmul(h(F, q), gq))
     both = m + h(F, m)
-    both = both - 0.5 * both * _eye(F, r.shape[-1], x.dtype)
+    both = both - 0.5 * both * _eye(F, r.shape[-1], both)
     a = F.matmul(q, both) + gq
     return [flip(F, h(F, F.linalg.solve(r, h(F, a))))]
 
@@ -143,7 +145,7 @@ def _adjoint(x: Tensor) -> Tensor:
 def _svd_back(F: Any, gs: Any, outs: Any, needs: Any, x: Any) -> list[Any]:
     u, s, vh = outs
     gu, gvh = flip(F, gs[0]), flip(F, gs[2])
-    one = _eye(F, s.shape[-1], x.dtype)
+    one = _eye(F, s.shape[-1], u)
     inverse = _inverse_of_differences(F, s[..., None, :] ** 2, s[..., :, None] ** 2)
     a, b = F.matmul(h(F, u), gu), F.matmul(vh, h(F, gvh))
     a, b = a - h(F, a), b - h(F, b)
@@ -220,7 +222,7 @@ def _eigh_back(F: Any, gs: Any, outs: Any, needs: Any, x: Any, *, uplo: str) -> 
     w, v = outs
     gv = flip(F, gs[1])
     inverse = _inverse_of_differences(F, w[..., None, :], w[..., :, None])
-    middle = F.matmul(h(F, v), gv) * inverse + gs[0][..., None] * _eye(F, w.shape[-1], x.dtype)
+    middle = F.matmul(h(F, v), gv) * inverse + gs[0][..., None] * _eye(F, w.shape[-1], v)
     a = F.matmul(F.matmul(v, middle), h(F, v))
     return [flip(F, 0.5 * (a + h(F, a)))]
 
@@ -264,7 +266,7 @@ def _eig_back(F: Any, gs: Any, outs: Any, needs: Any, x: Any, *, real: bool) -> 
     gw, gv = flip(F, gs[0]), flip(F, gs[1])
     vh = h(F, v)
     along = F.matmul(vh, gv)
-    one = _eye(F, w.shape[-1], x.dtype)
+    one = _eye(F, w.shape[-1], v)
     share = F.real(F.sum(along * one, axis=-2, keepdims=True))  # the vectors have length 1
     inverse = _inverse_of_differences(F, w[..., None, :], w[..., :, None])
     middle = (along - F.matmul(vh, v) * share) * flip(F, inverse) + gw[..., None] * one

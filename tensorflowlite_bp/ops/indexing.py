@@ -11,11 +11,11 @@ import numpy as np
 
 from .._typing import Shape
 from ..autograd.declare import Arguments, operation
-from ..autograd.op import helper
+from ..autograd.op import graph, helper
 from ..autograd.record import constant, lift, nondiff
 from ..autograd.tensor import Tensor, wrap
 from ..backend import by_type, common
-from ..backend.batched import always, env_of
+from ..backend.batched import always, at_hand, env_of
 from .elementwise import astype
 from .shape import axis_index, broadcast_to, concatenate, gather, moveaxis, reshape
 
@@ -65,6 +65,8 @@ def _set_back_value(F: Any, g: Any, out: Any, x: Any, value: Any, *, index: Any)
     if not common.is_basic(index):
         last = _last_writes(index, x.shape, picked.shape)
         if last is not None:
+            if at_hand(last) and not at_hand(picked):
+                last = by_type[type(picked.data if F is graph else picked)].asarray(last)
             picked = F.where(last, picked, F.zeros_like(picked))
     if len(value.shape) > picked.ndim:  # NumPy drops leading axes of length 1 of the value
         picked = picked.reshape((1,) * (len(value.shape) - picked.ndim) + picked.shape)
@@ -81,7 +83,11 @@ def _last_writes(index: Any, shape: Shape, picked: Shape) -> Any:
         lib = by_type[type(mapped)]
         last = lib.getitem(lib.setitem(np.empty(shape, np.intp), order, index=index), index=index) == order
         return None if always(last.all()) else last
-    index = on_host(index)
+    away = next((i for i in (index if type(index) is tuple else (index,)) if not at_hand(i)), None)
+    if away is not None:  # on a device, which is not waited for
+        lib = by_type[type(away)]
+        order = lib.asarray(order)
+        return lib.setitem(lib.empty(shape, order.dtype), order, index=index)[index] == order
     slots = np.empty(shape, np.intp)
     slots[index] = order
     last = slots[index] == order

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import backend
 from ..autograd.op import Op, helper, public
 from ..autograd.record import agree_all, applyn, constant, lift
 from ..autograd.tensor import Tensor, wrap
-from ..backend.batched import always
+from ..backend.batched import always, at_hand
 from ..errors import DTypeError, ShapeError, message
 from .activations import log_softmax, softplus
 from .elementwise import absolute, exp, log1p, maximum, where
@@ -44,9 +45,10 @@ def _softmax_reference(
     """
     logp = log_softmax(logits, -1)
     dtype = logits.dtype
-    kept = np.ones(labels.shape, bool) if ignore_index is None else labels != ignore_index
-    safe = np.where(kept, labels, 0)
-    scale = kept.astype(dtype) if weight is None else np.where(kept, weight.astype(dtype)[safe], 0)
+    lib = backend.of(labels)
+    kept = lib.ones(labels.shape, bool) if ignore_index is None else labels != ignore_index
+    safe = lib.where(kept, labels, 0)
+    scale = kept.astype(dtype) if weight is None else lib.where(kept, weight.astype(dtype)[safe], 0)
     picked = take_along_axis(logp, safe[..., None], -1)[..., 0]
     loss = -(picked * wrap(((1 - label_smoothing) * scale).astype(dtype)))
     if label_smoothing:
@@ -59,7 +61,7 @@ def _softmax_reference(
         return loss
     total = sum(loss)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return total if reduction == 2 else total / wrap(np.asarray(scale.sum(), dtype))
+        return total if reduction == 2 else total / wrap(lib.asarray(scale.sum(), dtype))
 
 
 def _softmax_forward(B: Any) -> Any:
@@ -71,7 +73,7 @@ def _softmax_forward(B: Any) -> Any:
 def _softmax_back(F: Any, g: Any, grad: Any, needs: Any, logits: Any, **params: Any) -> list[Any]:
     if params["reduction"] == 0:
         return [grad * g[..., None]]
-    return [grad if always(g == 1) else grad * g]
+    return [grad if at_hand(g) and always(g == 1) else grad * g]
 
 
 _SOFTMAX = Op(
@@ -115,7 +117,7 @@ def softmax_cross_entropy(
         raise ShapeError(
             message(name, "logits of shape (..., classes) were expected.", received=f"{x.shape}")
         )
-    raw_weight = None if weight is None else np.asarray(constant(name, weight), x.dtype)
+    raw_weight = None if weight is None else backend.of(x.data).asarray(constant(name, weight), x.dtype)
     if raw_weight is not None and raw_weight.shape != x.shape[-1:]:
         raise ShapeError(
             message(name, f"the weight must have shape ({x.shape[-1]},).", received=f"{raw_weight.shape}")
@@ -230,5 +232,7 @@ def sigmoid_cross_entropy(
         # (1 - y) z + (1 + (p - 1) y) softplus(-z)
         loss = (1 - y) * z + (1 + (lift(pos_weight, z) - 1) * y) * softplus(-z)
     if weight is not None:
-        loss = loss * (weight if isinstance(weight, Tensor) else wrap(np.asarray(weight, z.dtype)))
+        loss = loss * (
+            weight if isinstance(weight, Tensor) else wrap(backend.of(z.data).asarray(weight, z.dtype))
+        )
     return loss if code == 0 else sum(loss) if code == 2 else mean(loss)

@@ -12,7 +12,8 @@ from .._floatx import floatx
 from ..autograd.op import Op, helper, public
 from ..autograd.record import agree_all, apply_aux, applyn, constant, lift
 from ..autograd.tensor import Tensor, wrap
-from ..backend.batched import ever
+from ..backend import by_type
+from ..backend.batched import at_hand, ever
 from ..errors import DTypeError, ShapeError, message
 from . import activations, random
 from .elementwise import sqrt
@@ -190,13 +191,13 @@ def batch_norm(
                 )
             args.append(p)
     if weight is None and bias is not None:
-        args = [x, wrap(np.ones(channels, x.dtype)), args[1]]
+        args = [x, wrap(by_type[type(x.data)].ones(channels, x.dtype)), args[1]]
     agreed = agree_all(args)
     x = agreed[0]
     old_mean, old_var = _statistic(running_mean), _statistic(running_var)
     if not training:
         shape = tuple(n if i == axis % x.ndim else 1 for i, n in enumerate(x.shape))
-        scale = 1 / np.sqrt(old_var + np.asarray(eps, old_var.dtype))
+        scale = 1 / np.sqrt(old_var + old_var.dtype.type(eps))
         out = (x - wrap(old_mean.astype(x.dtype, copy=False).reshape(shape))) * wrap(
             scale.astype(x.dtype, copy=False).reshape(shape)
         )
@@ -258,7 +259,7 @@ def one_hot(x: Any, num_classes: int, *, axis: int = -1, dtype: Any = None) -> T
     labels = constant("one_hot", x)
     if labels.dtype.kind not in "iu":
         raise DTypeError(message("one_hot", "integer labels were expected.", received=str(labels.dtype)))
-    classes = np.arange(num_classes)
+    classes = by_type[type(labels)].arange(num_classes)
     axis %= labels.ndim + 1
     shape = [1] * (labels.ndim + 1)
     shape[axis] = num_classes
@@ -270,13 +271,14 @@ def one_hot(x: Any, num_classes: int, *, axis: int = -1, dtype: Any = None) -> T
 def embedding(indices: Any, weight: Any) -> Tensor:
     """Rows of a table. indices: (...) int in [0, rows). weight: (rows, *features). Gives (..., *features).
 
-    Raises ValueError naming the first index out of range.
+    Raises ValueError naming the first index out of range, where they are on the host: a device would have to
+    be waited for.
     """
     w = lift(weight)
     raw = constant("embedding", indices)
     if raw.dtype.kind not in "iu":
         raise DTypeError(message("embedding", "integer indices were expected.", received=str(raw.dtype)))
-    if raw.size and (ever(raw.min() < 0) or ever(raw.max() >= w.shape[0])):
+    if raw.size and at_hand(raw) and (ever(raw.min() < 0) or ever(raw.max() >= w.shape[0])):
         bad = np.flatnonzero((raw.reshape(-1) < 0) | (raw.reshape(-1) >= w.shape[0]))[0]
         raise ValueError(
             message(

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import numpy as np
-
+from .. import backend
 from ..autograd.op import Op, helper, is_float, public
 from ..autograd.record import agree_all, applyn, lift
 from ..autograd.tensor import Tensor, wrap
@@ -83,7 +82,7 @@ def row_norm(
                 )
             )
     if params[0] is None and params[1] is not None:
-        params[0] = wrap(np.ones(shape, x.dtype))
+        params[0] = wrap(backend.of(x.data).ones(shape, x.dtype))
     trailing = places == list(range(x.ndim - len(places), x.ndim)) and places
     args = agree_all([x, *[p for p in params if p is not None]])
     if trailing and is_float(args[0].dtype) and args[0].dtype.kind != "c" and x.size:
@@ -171,7 +170,7 @@ def group_norm(x: Any, groups: int, weight: Any = None, bias: Any = None, *, eps
                 message("group_norm", f"the {what} must have shape {channels}.", received=f"{p.shape}")
             )
     if params[0] is None and params[1] is not None:
-        params[0] = wrap(np.ones(channels, x.dtype))
+        params[0] = wrap(backend.of(x.data).ones(channels, x.dtype))
     args = agree_all([x, *[p for p in params if p is not None]])
     if not is_float(args[0].dtype) or args[0].dtype.kind == "c" or not x.size:
         return _group_reference(*args, groups=groups, eps=eps)

@@ -14,6 +14,7 @@ from ..autograd.declare import Arguments, operation, operations
 from ..autograd.op import graph, helper
 from ..autograd.record import agree_all, lift, nondiff
 from ..autograd.tensor import Tensor, wrap
+from ..backend import by_type
 from ..backend.batched import Batched, always
 from ..errors import ShapeError, message
 from .elementwise import absolute, astype
@@ -286,8 +287,8 @@ def matrix_power(x: Any, n: int) -> Tensor:
     x = lift(x)
     check_matrix("matrix_power", x)
     if n == 0:
-        eye = np.broadcast_to(np.eye(x.shape[-1], dtype=x.dtype), x.shape)
-        return lift(eye.copy())
+        lib = by_type[type(x.data)]
+        return lift(lib.broadcast_to(lib.eye(x.shape[-1], dtype=x.dtype), x.shape).copy())
     if n < 0:
         x, n = inv(x), -n
     out = None

@@ -12,7 +12,7 @@ from ..errors import DeviceError, message
 def _move(x: Any, *, device: str, origin: str | None = None) -> Any:
     if device == "cpu":
         return x.get() if hasattr(x, "get") else x
-    return backend.named("cupy").asarray(x)
+    return backend.named("cupy").placed(x, device)
 
 
 _TO = Op(

@@ -5,6 +5,7 @@ from .array import (
     Level,
     MappedValueError,
     always,
+    at_hand,
     collapse,
     enter,
     env_of,
@@ -15,6 +16,6 @@ from .array import (
 )
 
 __all__ = [
-    "Batched", "Level", "MappedValueError", "always", "collapse", "enter", "env_of", "ever", "leave",
-    "ordered", "spread",
+    "Batched", "Level", "MappedValueError", "always", "at_hand", "collapse", "enter", "env_of", "ever",
+    "leave", "ordered", "spread",
 ]  # fmt: skip

@@ -339,6 +339,14 @@ def ever(condition: Any) -> bool:
     return bool(condition.data.any() if isinstance(condition, Batched) else condition)
 
 
+def at_hand(x: Any) -> bool:
+    """Whether a value can be looked at for nothing: a device would have to be waited for."""
+    x = _values(x)
+    while isinstance(x, Batched):
+        x = x.data
+    return type(x).__module__.partition(".")[0] != "cupy"
+
+
 def _values(x: Any) -> Any:
     return x.data if hasattr(type(x), "node") else x  # a Tensor's
 

@@ -1,0 +1,371 @@
+"""The protocol on CuPy (13.6 to 14.x). Where CuPy's function has the right meaning, it *is* the attribute.
+
+Everything runs on the caller's current device and stream. Nothing here waits for the device or copies to or
+from it, but a boolean mask as an index (its length is data) and `sum_of_squares`. Fused functions launch the
+kernels of `backend/cuda` where these take the arrays (`cupy_kernels.py`), else they are the compositions that
+every backend shares.
+"""
+
+import importlib
+import sys
+from typing import Any
+
+import cupy as xp  # type: ignore[import-not-found]
+import numpy as np
+
+from .._typing import Array, Axis, Shape
+from ..errors import DeviceError, message
+from . import (
+    activations,
+    attention,
+    chunked,
+    common,
+    conv,
+    ctc,
+    cupy_kernels,
+    cupy_scatter,
+    pool,
+    protocol,
+    row_norms,
+    series,
+)
+from .erf import erf as composed_erf
+
+name = "cupy"
+ndarray = xp.ndarray
+
+
+class _Namespace:
+    """A module of CuPy's; what it lacks is an error that says so."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, function: str) -> Any:
+        found = getattr(importlib.import_module(self._module), function, None)
+        if found is None:
+            raise DeviceError(
+                message(
+                    f"{self._module.rpartition('.')[2]}.{function}",
+                    "CuPy has no such function.",
+                    hint='x.to("cpu") computes it on the host; gradients come back to the device.',
+                )
+            )
+        return found
+
+
+fft = _Namespace("cupy.fft")
+linalg = _Namespace("cupy.linalg")
+special = _Namespace("cupyx.scipy.special")  # imported by the first that asks for it
+
+_this = sys.modules[__name__]
+globals().update(
+    {
+        f: getattr(xp, f)
+        for names in (protocol.ELEMENTWISE, protocol.PREDICATES, protocol.OTHER)
+        for f in names
+    }
+)
+
+
+def device(x: Array) -> str:
+    return f"cuda:{x.device.id}"
+
+
+def placed(x: Any, device: str) -> Array:
+    """x, of the host or of any device, on "cuda" (the current one) or "cuda:N".
+
+    Raises DeviceError for a device that is not there.
+    """
+    number = device.partition(":")[2]
+    if not number:
+        return xp.asarray(x)
+    count = xp.cuda.runtime.getDeviceCount()
+    if not number.isdigit() or int(number) >= count:
+        raise DeviceError(
+            message("to", f"there are {count} CUDA devices, counted from 0.", received=repr(device))
+        )
+    with xp.cuda.Device(int(number)):
+        return xp.asarray(x)
+
+
+def asarray(x: Any, dtype: Any = None) -> Array:
+    """Numbers are written by a kernel: a copy from the host would cost ten times as much."""
+    if isinstance(x, (bool, int, float, complex, np.generic)) or (type(x) is np.ndarray and not x.ndim):
+        value = np.asarray(x, dtype)
+        return xp.full((), value.item(), value.dtype)
+    return xp.asarray(x, dtype=dtype)
+
+
+# ------------------------------------------------------------------ reductions
+def sum(x: Array, *, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Array:
+    if common.is_narrow(x.dtype):
+        return x.sum(axis=axis, keepdims=keepdims, dtype=np.float32).astype(x.dtype)
+    return x.sum(axis=axis, keepdims=keepdims, dtype=dtype)
+
+
+def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    if common.is_narrow(x.dtype):
+        return x.astype(np.float32).mean(axis=axis, keepdims=keepdims).astype(x.dtype)
+    if not common.count(x.shape, axis):
+        total = x.sum(axis=axis, keepdims=keepdims)
+        return xp.full(total.shape, np.nan, total.dtype if total.dtype.kind in "fc" else np.float64)
+    return x.mean(axis=axis, keepdims=keepdims)
+
+
+def prod(x: Array, *, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Array:
+    return x.prod(axis=axis, keepdims=keepdims, dtype=dtype)
+
+
+def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return x.max(axis=axis, keepdims=keepdims)
+
+
+def min(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return x.min(axis=axis, keepdims=keepdims)
+
+
+def sum_to(x: Array, *, shape: Shape) -> Array:
+    return x if x.shape == shape else common.sum_to(_this, x, shape)
+
+
+def var(x: Array, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Array:
+    return common.var(_this, x, axis, correction, keepdims)
+
+
+def norm2(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return common.norm2(xp, x, axis=axis, keepdims=keepdims)
+
+
+def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return common.logsumexp(xp, x, axis=axis, keepdims=keepdims)
+
+
+def einsum_labelled(*xs: Array, labels: tuple[str, ...], result: str) -> Array:
+    return xp.einsum(f"{','.join(labels)}->{result}", *xs, optimize=len(xs) > 2)
+
+
+# ------------------------------------------------------------------ shape, indexing
+def reshape(x: Array, *, shape: Shape) -> Array:
+    return x.reshape(shape)
+
+
+def astype(x: Array, *, dtype: Any) -> Array:
+    if x.dtype.kind == "c" and np.dtype(dtype).kind != "c":
+        x = x.real
+    return x.astype(dtype)
+
+
+def copy(x: Array) -> Array:
+    return x.copy()
+
+
+def getitem(x: Array, *, index: Any) -> Array:
+    return x[index]
+
+
+def setitem(x: Array, value: Array, *, index: Any) -> Array:
+    return cupy_scatter.setitem(xp, x, value, index)
+
+
+def scatter_add(x: Array, *, index: Any, shape: Shape) -> Array:
+    return cupy_scatter.scatter_add(_HOST, xp, x, index, shape)
+
+
+def take_along(x: Array, *, indices: Array, axis: int) -> Array:
+    return xp.take_along_axis(x, indices, axis)
+
+
+def put_along_axis(x: Array, *, indices: Array, axis: int, shape: Shape) -> Array:
+    return cupy_scatter.put_along_axis(_HOST, xp, x, indices, axis, shape)
+
+
+def convolve(x: Array, y: Array, *, mode: str) -> Array:
+    return xp.convolve(x, y, mode)
+
+
+def sinc(x: Array, *, order: int = 0) -> Array:
+    return series.sinc(xp, x, order)
+
+
+def i0(x: Array, *, order: int = 0) -> Array:
+    return series.i0(xp, x, order, 720.0)  # the points that the largest argument needs
+
+
+def argsort_stable(x: Array, *, axis: int = -1) -> Array:
+    return xp.argsort(x, axis=axis, kind="stable")
+
+
+# ------------------------------------------------------------------ fused: the compositions
+def softmax(x: Array, *, axis: int = -1) -> Array:
+    return common.softmax(xp, x, axis)
+
+
+def log_softmax(x: Array, *, axis: int = -1) -> Array:
+    return common.log_softmax(xp, x, axis)
+
+
+def linear(x: Array, w: Array, b: Array | None, *, relu: bool) -> Array:
+    return common.linear(xp, x, w, b, relu)
+
+
+def linear_backward(
+    g: Array, x: Array, w: Array, mask: Array | None, needs: tuple[bool, bool, bool]
+) -> tuple:
+    return common.linear_backward(xp, g, x, w, mask, needs)
+
+
+def softmax_cross_entropy(
+    logits, labels, weight, ignore_index, label_smoothing, reduction, want_grad
+) -> tuple:
+    """A label out of range gives NaN: to find it would wait for the device."""
+    args = (logits, labels, weight, ignore_index, label_smoothing, reduction, want_grad)
+    return common.softmax_cross_entropy(xp, *args)
+
+
+def sigmoid_cross_entropy(logits, labels, want_grad) -> tuple:
+    return common.sigmoid_cross_entropy(xp, logits, labels, want_grad)
+
+
+def batch_norm(x: Array, weight: Array | None, bias: Array | None, *, eps: float, axis: int) -> tuple:
+    return common.batch_norm(xp, x, weight, bias, eps, axis)
+
+
+def batch_norm_backward(
+    g: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, axis: int
+) -> tuple:
+    return common.batch_norm_backward(xp, g, x, weight, mean, inv_std, axis)
+
+
+def row_norm(x: Array, weight: Any, bias: Any, *, eps: float, axes: int, centred: bool) -> tuple:
+    return row_norms.row_norm(xp, x, weight, bias, eps=eps, axes=axes, centred=centred)
+
+
+def row_norm_backward(g: Array, x: Array, weight: Any, mean: Any, inv_std: Array, *, axes: int) -> tuple:
+    return row_norms.row_norm_backward(xp, g, x, weight, mean, inv_std, axes=axes)
+
+
+def group_norm(x: Array, weight: Any, bias: Any, *, groups: int, eps: float) -> tuple:
+    return row_norms.group_norm(xp, x, weight, bias, groups=groups, eps=eps)
+
+
+def group_norm_backward(
+    g: Array, x: Array, weight: Any, mean: Array, inv_std: Array, *, groups: int
+) -> tuple:
+    return row_norms.group_norm_backward(xp, g, x, weight, mean, inv_std, groups=groups)
+
+
+def sgd_step(params, grads, velocities, lr, momentum, nesterov, weight_decay, scale) -> None:
+    common.sgd_step(xp, params, grads, velocities, lr, momentum, nesterov, weight_decay, scale)
+
+
+def adam_step(params, grads, ms, vs, lr, beta1, beta2, eps, step, weight_decay, scale, vhats=None) -> None:
+    common.adam_step(xp, params, grads, ms, vs, lr, beta1, beta2, eps, step, weight_decay, scale, vhats)
+
+
+def rmsprop_step(*args: Any) -> None:
+    common.rmsprop_step(xp, *args)
+
+
+def lion_step(*args: Any) -> None:
+    common.lion_step(xp, *args)
+
+
+def sum_of_squares(arrays: list[Array]) -> float:
+    """Waits once, for all arrays together."""
+    total: Any = xp.zeros((), np.float64)
+    for a in arrays:
+        wide = a.reshape(-1).astype(np.float64, copy=False)
+        total = total + (wide * wide).sum()
+    return float(total)
+
+
+def philox(n: int, *, seed: int, offset: int) -> Array:
+    return common.philox(xp, n, seed, offset)
+
+
+# ------------------------------------------------------------------ activations
+def sigmoid(x: Array) -> Array:
+    return common.sigmoid(xp, x)
+
+
+def softplus(x: Array) -> Array:
+    return common.softplus(xp, x)
+
+
+def log_sigmoid(x: Array) -> Array:
+    return -common.softplus(xp, -x)
+
+
+def erf(x: Array) -> Array:
+    return composed_erf(xp, x)
+
+
+def _bound(composed: Any) -> Any:
+    return lambda *args, **params: composed(_this, *args, **params)
+
+
+globals().update({f: _bound(composed) for f, composed in activations.COMPOSED.items()})
+
+
+# ------------------------------------------------------------------ losses: chunked.py, ctc.py
+def linear_softmax_cross_entropy(x, w, b, *, labels, loss, reduction, grads) -> tuple:
+    return chunked.forward(_this, x, w, b, labels=labels, loss=loss, reduction=reduction, grads=grads)
+
+
+def linear_softmax_cross_entropy_backward(g, x, w, b, *, labels, loss) -> tuple:
+    return chunked.backward(_this, g, x, w, b, labels=labels, loss=loss)
+
+
+def ctc_loss(logits, *, labels, steps, lengths, blank) -> tuple:
+    def add_at(out: Array, index: Any, x: Array) -> None:
+        out += cupy_scatter.scatter_add(_HOST, xp, x, index, out.shape)
+
+    return ctc.loss_and_grad(xp, add_at, logits, labels, steps, lengths, blank)
+
+
+# ------------------------------------------------------------------ attention, convolution, pooling
+def attention_forward(q: Array, k: Array, v: Array, *, mask, causal, scale) -> tuple:
+    return attention.forward(xp, q, k, v, mask, causal, scale)
+
+
+def attention_backward(g: Array, q: Array, k: Array, v: Array, *, mask, causal, scale, kept) -> tuple:
+    return attention.backward(xp, g, q, k, v, mask, causal, scale, kept)
+
+
+def conv_forward(x: Array, w: Array, *, strides, pads, dilation, groups) -> Array:
+    return conv.forward(xp, xp.dot, x, w, strides, pads, dilation, groups)
+
+
+def conv_input_grad(g: Array, w: Array, *, x_shape, strides, pads, dilation, groups) -> Array:
+    return conv.input_grad(xp, xp.dot, g, w, x_shape, strides, pads, dilation, groups)
+
+
+def conv_weight_grad(g: Array, x: Array, *, w_shape, strides, pads, dilation, groups) -> Array:
+    return conv.weight_grad(xp, xp.dot, g, x, w_shape, strides, pads, dilation, groups)
+
+
+def max_pool_forward(x: Array, *, window, strides, pads, want_index: bool = True) -> tuple:
+    return pool.max_forward(xp, x, window, strides, pads, want_index)
+
+
+def max_pool_input_grad(g: Array, *, index, x_shape, window, strides, pads) -> Array:
+    return pool.max_input_grad(xp, g, index, x_shape, window, strides, pads)
+
+
+def max_pool_gather(x: Array, *, index, window, strides, pads) -> Array:
+    return pool.max_gather(xp, x, index, window, strides, pads)
+
+
+def avg_pool_forward(x: Array, *, window, strides, pads) -> Array:
+    return pool.avg_forward(xp, x, window, strides, pads)
+
+
+def avg_pool_input_grad(g: Array, *, x_shape, window, strides, pads) -> Array:
+    return pool.avg_input_grad(xp, g, x_shape, window, strides, pads)
+
+
+# the kernels, in front of the compositions above, which they call for what they do not take
+_HOST = cupy_kernels.host(xp)
+if _HOST is not None:
+    globals().update(cupy_kernels.over(_this, _HOST))

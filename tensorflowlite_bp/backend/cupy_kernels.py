@@ -1,0 +1,248 @@
+"""The CUDA kernels in front of the CuPy backend's compositions: each takes what it can."""
+
+from collections.abc import Callable
+from typing import Any
+
+from .._config import config
+from .._typing import Array
+from .cuda import (
+    Module,
+    activations,
+    attention,
+    conv,
+    cuda_host,
+    losses,
+    lt,
+    norms,
+    pooling,
+    products,
+    random,
+)
+from .cuda.host import NAMES, Host
+
+
+def host(xp: Any) -> Host | None:
+    """Where kernels run on CuPy's arrays; None: compositions only (TFLBP_KERNELS=reference)."""
+    if config.kernels == "reference":
+        return None
+    found = cuda_host()
+    return found if isinstance(found, Module) or hasattr(xp, "RawModule") else None
+
+
+def fits(*arrays: Array | None) -> bool:
+    """Whether these have one dtype, and one that kernels know."""
+    known = [a.dtype for a in arrays if a is not None]
+    return known[0].name in NAMES and all(dtype == known[0] for dtype in known)
+
+
+def over(lib: Any, host: Host) -> dict[str, Callable]:
+    """The functions of `lib` that have kernels, kernels in front."""
+    made = {}
+    for group in (_losses, _activations, _norms, _attention, _convolution, _pooling):
+        made.update(group(lib, host))
+    if lt.available(host):
+        made.update(_products(lib, host))
+    made["philox"] = lambda n, *, seed, offset: random.words(host, n, seed=seed, offset=offset)
+    return made
+
+
+def _losses(lib: Any, host: Host) -> dict[str, Callable]:
+    plain, plain_log, entropy = lib.softmax, lib.log_softmax, lib.softmax_cross_entropy
+    back, back_log = lib.softmax_backward, lib.log_softmax_backward
+
+    def last(x: Array, axis: int) -> bool:
+        return axis in (-1, x.ndim - 1) and x.ndim > 0
+
+    def softmax(x: Array, *, axis: int = -1) -> Array:
+        return losses.softmax(host, x) if last(x, axis) and fits(x) else plain(x, axis=axis)
+
+    def log_softmax(x: Array, *, axis: int = -1) -> Array:
+        return losses.softmax(host, x, log=True) if last(x, axis) and fits(x) else plain_log(x, axis=axis)
+
+    def softmax_backward(g: Array, out: Array, *, axis: int) -> Array:
+        if last(g, axis) and fits(g, out):
+            return losses.softmax_backward(host, g, out)
+        return back(g, out, axis=axis)
+
+    def log_softmax_backward(g: Array, out: Array, *, axis: int) -> Array:
+        if last(g, axis) and fits(g, out):
+            return losses.softmax_backward(host, g, out, log=True)
+        return back_log(g, out, axis=axis)
+
+    def softmax_cross_entropy(z: Array, labels: Array, *how: Any) -> tuple:
+        return losses.softmax_cross_entropy(host, z, labels, *how) if fits(z) else entropy(z, labels, *how)
+
+    return {
+        "softmax": softmax, "log_softmax": log_softmax, "softmax_backward": softmax_backward,
+        "log_softmax_backward": log_softmax_backward, "softmax_cross_entropy": softmax_cross_entropy,
+    }  # fmt: skip
+
+
+def _activations(lib: Any, host: Host) -> dict[str, Callable]:
+    def forward(kind: str, plain: Callable) -> Callable:
+        return lambda x: activations.activation(host, kind, x) if fits(x) else plain(x)
+
+    def backward(kind: str, plain: Callable) -> Callable:
+        def run(g: Array, x: Array) -> Array:
+            if g.shape == x.shape and fits(g, x):
+                return activations.activation_backward(host, kind, g, x)
+            return plain(g, x)
+
+        return run
+
+    made = {f: forward(f, getattr(lib, f)) for f in ("silu", "softplus")}
+    for kind in ("relu", "silu", "softplus"):
+        made[f"{kind}_backward"] = backward(kind, getattr(lib, f"{kind}_backward"))
+    gelu, gelu_backward = lib.gelu, lib.gelu_backward
+    exact, rough = [
+        (
+            forward(kind, lambda x, a=approximate: gelu(x, approximate=a)),
+            backward(kind, lambda g, x, a=approximate: gelu_backward(g, x, approximate=a)),
+        )
+        for kind, approximate in (("gelu", False), ("gelu_tanh", True))
+    ]
+    made["gelu"] = lambda x, *, approximate: (rough if approximate else exact)[0](x)
+    made["gelu_backward"] = lambda g, x, *, approximate: (rough if approximate else exact)[1](g, x)
+    return made
+
+
+def _norms(lib: Any, host: Host) -> dict[str, Callable]:
+    batch, batch_back, row, row_back = (
+        lib.batch_norm,
+        lib.batch_norm_backward,
+        lib.row_norm,
+        lib.row_norm_backward,
+    )
+    group, group_back = lib.group_norm, lib.group_norm_backward
+
+    def batch_norm(x: Array, weight: Any, bias: Any, *, eps: float, axis: int) -> tuple:
+        if x.size and fits(x, weight, bias):
+            return norms.batch_norm(host, x, weight, bias, eps, axis)
+        return batch(x, weight, bias, eps=eps, axis=axis)
+
+    def batch_norm_backward(g: Array, x: Array, weight: Any, mean: Array, inv_std: Array, axis: int) -> tuple:
+        if x.size and fits(g, x, weight):
+            return norms.batch_norm_backward(host, g, x, weight, mean, inv_std, axis)
+        return batch_back(g, x, weight, mean, inv_std, axis)
+
+    def row_norm(x: Array, weight: Any, bias: Any, *, eps: float, axes: int, centred: bool) -> tuple:
+        if not (x.size and fits(x, weight, bias)):
+            return row(x, weight, bias, eps=eps, axes=axes, centred=centred)
+        weight, bias = [None if p is None else p.reshape(-1) for p in (weight, bias)]
+        out, mean, inv_std = norms.layer_norm(host, _rows(x, axes), weight, bias, eps=eps, rms=not centred)
+        return out.reshape(x.shape), mean, inv_std
+
+    def row_norm_backward(g: Array, x: Array, weight: Any, mean: Any, inv_std: Array, *, axes: int) -> tuple:
+        if not (x.size and fits(g, x, weight)):
+            return row_back(g, x, weight, mean, inv_std, axes=axes)
+        flat = None if weight is None else weight.reshape(-1)
+        dx, dw, db = norms.layer_norm_backward(host, _rows(g, axes), _rows(x, axes), flat, mean, inv_std)
+        if weight is None:
+            return dx.reshape(x.shape), None, None
+        return dx.reshape(x.shape), dw.reshape(weight.shape), db.reshape(weight.shape)
+
+    def group_norm(x: Array, weight: Any, bias: Any, *, groups: int, eps: float) -> tuple:
+        if x.size and fits(x, weight, bias):
+            return norms.group_norm(host, x, groups, weight, bias, eps=eps)
+        return group(x, weight, bias, groups=groups, eps=eps)
+
+    def group_norm_backward(
+        g: Array, x: Array, weight: Any, mean: Array, inv_std: Array, *, groups: int
+    ) -> tuple:
+        if x.size and fits(g, x, weight):
+            return norms.group_norm_backward(host, g, x, weight, mean, inv_std)
+        return group_back(g, x, weight, mean, inv_std, groups=groups)
+
+    return {
+        "batch_norm": batch_norm, "batch_norm_backward": batch_norm_backward, "row_norm": row_norm,
+        "row_norm_backward": row_norm_backward, "group_norm": group_norm,
+        "group_norm_backward": group_norm_backward,
+    }  # fmt: skip
+
+
+def _rows(x: Array, axes: int) -> Array:
+    lead = x.shape[: x.ndim - axes]
+    size = 1
+    for n in lead:
+        size *= n
+    return x.reshape(size, -1)
+
+
+def _attention(lib: Any, host: Host) -> dict[str, Callable]:
+    plain, back = lib.attention_forward, lib.attention_backward
+
+    def takes(q: Array, k: Array, v: Array) -> bool:
+        return bool(q.size and k.size and v.size) and fits(q, k, v) and attention.fits(q, v)
+
+    def attention_forward(q: Array, k: Array, v: Array, *, mask: Any, causal: bool, scale: float) -> tuple:
+        if takes(q, k, v):
+            return attention.forward(host, q, k, v, mask, causal, scale)
+        return plain(q, k, v, mask=mask, causal=causal, scale=scale)
+
+    def attention_backward(g: Array, q: Array, k: Array, v: Array, **how: Any) -> tuple:
+        if takes(q, k, v):
+            return attention.backward(host, g, q, k, v, **how)
+        return back(g, q, k, v, **how)
+
+    return {"attention_forward": attention_forward, "attention_backward": attention_backward}
+
+
+def _convolution(lib: Any, host: Host) -> dict[str, Callable]:
+    plain, back, back_weight = lib.conv_forward, lib.conv_input_grad, lib.conv_weight_grad
+
+    def conv_forward(x: Array, w: Array, **how: Any) -> Array:
+        return conv.forward(host, x, w, **how) if fits(x, w) and x.ndim <= 5 else plain(x, w, **how)
+
+    def conv_input_grad(g: Array, w: Array, **how: Any) -> Array:
+        return conv.input_grad(host, g, w, **how) if fits(g, w) and g.ndim <= 5 else back(g, w, **how)
+
+    def conv_weight_grad(g: Array, x: Array, **how: Any) -> Array:
+        return conv.weight_grad(host, g, x, **how) if fits(g, x) and g.ndim <= 5 else back_weight(g, x, **how)
+
+    return {
+        "conv_forward": conv_forward,
+        "conv_input_grad": conv_input_grad,
+        "conv_weight_grad": conv_weight_grad,
+    }
+
+
+def _pooling(lib: Any, host: Host) -> dict[str, Callable]:
+    def in_front(kernel: Callable, plain: Callable) -> Callable:
+        def run(x: Array, **how: Any) -> Any:
+            return kernel(host, x, **how) if fits(x) and x.ndim <= 5 else plain(x, **how)
+
+        return run
+
+    def max_pool_forward(x: Array, *, want_index: bool = True, **how: Any) -> tuple:
+        return largest(x, want_index=want_index, **how)
+
+    largest = in_front(pooling.max_forward, lib.max_pool_forward)
+    return {
+        "max_pool_forward": max_pool_forward,
+        "max_pool_input_grad": in_front(pooling.max_input_grad, lib.max_pool_input_grad),
+        "max_pool_gather": in_front(pooling.max_gather, lib.max_pool_gather),
+        "avg_pool_forward": in_front(pooling.avg_forward, lib.avg_pool_forward),
+        "avg_pool_input_grad": in_front(pooling.avg_input_grad, lib.avg_pool_input_grad),
+    }
+
+
+def _products(lib: Any, host: Host) -> dict[str, Callable]:
+    """Through cublasLt, which fuses bias and activation and can be captured; CuPy's cuBLAS else."""
+    plain, plain_back, product = lib.linear, lib.linear_backward, lib.matmul
+
+    def linear(x: Array, w: Array, b: Array | None, *, relu: bool) -> Array:
+        if x.size and fits(x, w, b):
+            return products.linear(host, x, w, b, relu)
+        return plain(x, w, b, relu=relu)
+
+    def linear_backward(g: Array, x: Array, w: Array, mask: Any, needs: tuple) -> tuple:
+        if g.size and fits(g, x, w, mask):
+            return products.linear_backward(host, g, x, w, mask, needs)
+        return plain_back(g, x, w, mask, needs)
+
+    def matmul(x: Array, y: Array) -> Array:
+        if x.ndim > 1 and y.ndim > 1 and x.size and y.size and x.dtype == y.dtype and fits(x, y):
+            return products.matmul(host, x, y)
+        return product(x, y)
+
+    return {"linear": linear, "linear_backward": linear_backward, "matmul": matmul}
