@@ -7,7 +7,8 @@ TFLBP_BUILD=require (or TFLBP_KERNELS=native) makes that an error.
 `kernels/cuda/*.cu` is built where an nvcc of CUDA 12.8 or newer is found (CUDA_HOME, CUDA_PATH, PATH,
 /usr/local/cuda, or NVIDIA's wheels), for the GPUs in TFLBP_CUDA_ARCHES (default 80;90;100;120; newer ones run
 the PTX). Without it the kernels, which are installed as source, are compiled by NVRTC when first used.
-TFLBP_CUDA=0 leaves it out, 1 requires it, "only" builds nothing else. No driver is needed to build.
+TFLBP_CUDA=0 leaves it out, as `build_ext --inplace` does by itself (CPU kernels are rebuilt often), 1
+requires it, "only" builds nothing else. No driver is needed to build.
 """
 
 import os
@@ -236,7 +237,7 @@ def cuda_skipped(cause):
 def find_nvcc():
     """The nvcc to use, or None, having said why."""
     wanted = os.environ.get("TFLBP_CUDA", "auto")
-    if wanted == "0" or sys.platform != "linux":
+    if wanted == "0" or sys.platform != "linux" or (wanted == "auto" and "--inplace" in sys.argv):
         return None
     homes = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH")]
     on_path = shutil.which("nvcc")
