@@ -11,6 +11,7 @@ import numpy as np
 from . import nn, ops
 from ._floatx import EPSILON
 from .autograd.tensor import Tensor
+from .backend.batched import at_hand
 from .errors import ShapeError, message
 
 
@@ -224,7 +225,8 @@ def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_cl
     """-log p of the labelled class. y_true: integers (...) or (..., 1); y_pred: (..., classes).
     `ignore_class` counts 0.
 
-    Raises ShapeError when labels do not fit, ValueError for the first label out of range.
+    Raises ShapeError when labels do not fit, ValueError for the first label out of range
+    (on a device: NaN).
 
     >>> float(sparse_categorical_crossentropy([1], [[0.5, 0.5]])[0].numpy().round(6))
     0.693147
@@ -239,10 +241,12 @@ def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_cl
     if valid is not None:
         labels = labels * valid
     wrong = (labels < 0) | (labels >= y_pred.shape[-1])
-    if wrong.any():
+    if at_hand(wrong) and wrong.any():
         _raise_label(labels[wrong], y_pred.shape[-1])
     p = ops.take_along_axis(y_pred, labels[..., None], axis=-1) / ops.sum(y_pred, axis=-1, keepdims=True)
     loss = -ops.log(ops.clip(p[..., 0], EPSILON, 1.0 - EPSILON))
+    if not at_hand(wrong):  # a device is not waited for: its wrong labels give NaN
+        loss = ops.where(wrong, math.nan, loss)
     return loss if valid is None else ops.where(valid, loss, 0.0)
 
 

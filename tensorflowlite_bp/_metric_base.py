@@ -1,10 +1,12 @@
-"""Metric and the running means. States are Python floats on the host; nothing is recorded."""
+"""Metric and the running means. States are Python floats, or sums that stay on a device until somebody asks;
+nothing is recorded.
+"""
 
 from typing import Any
 
 import numpy as np
 
-from . import initializers
+from . import backend, initializers
 from ._floatx import np_dtype
 from ._naming import auto_name
 from ._registry import Configurable
@@ -78,6 +80,25 @@ def host(x):
     return x.get() if hasattr(x, "get") and not isinstance(x, dict) else np.asarray(x)
 
 
+def raw(x):
+    """A Tensor, array or number as an array where it lives, without its graph."""
+    x = x.data if isinstance(x, Tensor) else x
+    return x if hasattr(x, "__cuda_array_interface__") else host(x)
+
+
+def beside(x, y):
+    """Both as raw arrays where y lives."""
+    x, y = raw(x), raw(y)
+    if type(x) is type(y):
+        return x, y
+    return (host(x), y) if type(y) is np.ndarray else (backend.of(y).asarray(x), y)
+
+
+def held(total):
+    """A 0-d sum as a float; one on a device stays there: reading it would wait for the device."""
+    return total.astype(np.float64) if hasattr(total, "__cuda_array_interface__") else float(total)
+
+
 def same_rank(x, y):
     """Both with the same number of axes, where a trailing axis of 1 makes the difference (as Keras squeezes
     and expands).
@@ -90,8 +111,8 @@ def same_rank(x, y):
 
 
 def pair(name, y_true, y_pred):
-    """y_true and y_pred on the host in one shape. Raises ShapeError naming the metric and both shapes."""
-    y_true, y_pred = same_rank(host(y_true), host(y_pred))
+    """y_true and y_pred as raw arrays of one shape, where y_pred lives. Raises ShapeError."""
+    y_true, y_pred = same_rank(*beside(y_true, y_pred))
     if y_true.shape != y_pred.shape:
         raise ShapeError(
             message(
@@ -114,20 +135,21 @@ class Mean(Metric):
 
     def update_state(self, values, sample_weight: Any = None):
         if sample_weight.__class__ is int and not getattr(values, "ndim", 0):  # a loss and its batch size
-            self.total += float(values) * sample_weight
+            self.total += held(raw(values)) * sample_weight
             self.count += sample_weight
             return
-        values = host(values)
+        values = raw(values)
         if sample_weight is not None:
-            self._add_weighted(values, host(sample_weight))
+            self._add_weighted(host(values), host(sample_weight))
         elif values.ndim == 0:
-            self.total += float(values)
+            self.total += held(values)
             self.count += 1
         else:
             n = values.shape[0]
-            total = np.count_nonzero(values) if values.dtype == bool else values.sum(dtype=np.float64)
+            counts = values.dtype == bool and type(values) is np.ndarray
+            total = np.count_nonzero(values) if counts else values.sum(dtype=np.float64)
             self.total += (
-                float(total) if values.ndim == 1 or not values.size else float(total) * n / values.size
+                held(total) if values.ndim == 1 or not values.size else held(total) * n / values.size
             )
             self.count += n
 
@@ -146,7 +168,7 @@ class Mean(Metric):
         self.count += float(weight.mean(axis=rest).sum())
 
     def result(self):
-        return self.total / self.count if self.count else 0.0
+        return float(self.total / self.count) if self.count else 0.0
 
     def reset_state(self):
         self.total = self.count = 0.0
@@ -188,4 +210,4 @@ class MeanMetricWrapper(Mean):
         self._options = kwargs
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        super().update_state(self.fn(host(y_true), host(y_pred), **self._options), sample_weight)
+        super().update_state(self.fn(*beside(y_true, y_pred), **self._options), sample_weight)

@@ -18,7 +18,7 @@ def _ratio(a, b):
 
 def _prepare(metric, y_true, y_pred, weight, top_k=None, class_id=None):
     """(labels as booleans, scores, weights or None), the weights broadcast to the scores."""
-    labels, scores = pair(metric.name, y_true, y_pred)
+    labels, scores = map(host, pair(metric.name, y_true, y_pred))
     if weight is not None:
         weight = host(weight)
         weight = np.broadcast_to(

@@ -24,6 +24,10 @@ class GradientError(TFLBPError, RuntimeError):
     """A derivative that does not exist, or a graph that can no longer be differentiated."""
 
 
+class OutOfMemory(TFLBPError, MemoryError):
+    """A device, or the host, has no room for an array; the message names the largest live tensors."""
+
+
 class NumericsError(TFLBPError, ArithmeticError):
     """A NaN or an infinity found by `TFLBP_DEBUG=nan`."""
 

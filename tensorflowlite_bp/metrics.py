@@ -1,4 +1,4 @@
-"""Metrics under Keras' names: running values over batches, on the host, outside the tape.
+"""Metrics under Keras' names: running values over batches, outside the tape.
 
 `resolve` picks the kind of accuracy and cross-entropy by shapes, as `compile` does.
 """
@@ -20,7 +20,7 @@ from ._loss_functions import (
     sparse_categorical_crossentropy,
     squared_hinge,
 )
-from ._metric_base import Mean, MeanMetricWrapper, Metric, Sum, host, pair
+from ._metric_base import Mean, MeanMetricWrapper, Metric, Sum, beside, pair, raw
 from ._metric_confusion import AUC, F1Score, FBetaScore, Precision, Recall
 from ._registry import Registry
 from .errors import ShapeError, message
@@ -49,7 +49,7 @@ def categorical_accuracy(y_true, y_pred):
 
 def sparse_categorical_accuracy(y_true, y_pred):
     """Where y_pred (..., classes) is largest at the label y_true (...) or (..., 1): booleans (...)."""
-    y_pred = host(y_pred)
+    y_true, y_pred = beside(y_true, y_pred)
     return _labels("sparse_categorical_accuracy", y_true, y_pred) == y_pred.argmax(-1)
 
 
@@ -61,7 +61,7 @@ def top_k_categorical_accuracy(y_true, y_pred, k=5):
 
 def sparse_top_k_categorical_accuracy(y_true, y_pred, k=5):
     """Where the label y_true is among the k largest of y_pred: booleans (...)."""
-    y_pred = host(y_pred)
+    y_true, y_pred = beside(y_true, y_pred)
     labels = _labels("sparse_top_k_categorical_accuracy", y_true, y_pred)
     return _in_top(labels.astype(np.int64), y_pred, k)
 
@@ -72,7 +72,7 @@ def _in_top(labels, scores, k):
 
 
 def _labels(name, y_true, y_pred):
-    labels = host(y_true)
+    labels = raw(y_true)
     if labels.shape == y_pred.shape[:-1]:
         return labels
     if labels.shape == (*y_pred.shape[:-1], 1):

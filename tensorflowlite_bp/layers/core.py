@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import constraints, initializers, nn, ops, regularizers
+from ..backend.batched import at_hand
 from ..errors import DTypeError, ShapeError, message
 from . import activations
 from .base import Layer
@@ -131,7 +132,7 @@ class Embedding(Layer):
                 _raise_indices(self, raw)
             raw = raw.astype(np.int64)  # Keras takes whole floats too
             indices = ops.asarray(raw)
-        if raw.size and (raw.min() < 0 or raw.max() >= self.input_dim):
+        if raw.size and at_hand(raw) and (raw.min() < 0 or raw.max() >= self.input_dim):
             _raise_range(self, raw)
         return nn.embedding(indices, self.embeddings)
 

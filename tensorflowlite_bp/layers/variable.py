@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import backend
 from ..autograd.op import is_float
-from ..autograd.tensor import Tensor, to_array
+from ..autograd.tensor import Tensor
 from ..errors import ShapeError, message
 
 
@@ -53,7 +53,7 @@ class Variable(Tensor):
 
     def assign(self, value: Any) -> Variable:
         """Replace the value, cast to this dtype. Raises ShapeError when the shapes differ."""
-        new = value.data if isinstance(value, Tensor) else to_array(value)
+        new = self._raw(value)
         if new.shape != self.data.shape:
             raise ShapeError(
                 message(
@@ -63,16 +63,25 @@ class Variable(Tensor):
                 )
             )
         target = self._writable()
-        target[...] = new if type(new) is type(target) else backend.of(target).asarray(new)
+        target[...] = new
         return self
+
+    def _raw(self, value: Any) -> Any:
+        """A value as a raw array on this variable's device."""
+        raw = value.data if isinstance(value, Tensor) else value
+        if type(raw) is type(self.data):
+            return raw
+        if isinstance(self.data, np.ndarray) and hasattr(raw, "get"):
+            return raw.get()
+        return backend.of(self.data).asarray(raw)
 
     def assign_add(self, value: Any) -> Variable:
         """Add to the value in place."""
-        return self.assign(self.data + (value.data if isinstance(value, Tensor) else to_array(value)))
+        return self.assign(self.data + self._raw(value))
 
     def assign_sub(self, value: Any) -> Variable:
         """Subtract from the value in place."""
-        return self.assign(self.data - (value.data if isinstance(value, Tensor) else to_array(value)))
+        return self.assign(self.data - self._raw(value))
 
     def __deepcopy__(self, memo: dict) -> Variable:
         out = Variable(self.data.copy(), name=self.name, trainable=self.made_trainable, path=self.path)

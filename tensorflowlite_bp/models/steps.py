@@ -9,6 +9,7 @@ import optree
 
 from .. import data, optimizers
 from .. import metrics as metrics_module
+from .._metric_base import held
 from ..autograd.tensor import Tensor
 from ..errors import GradientError, NotBuiltError, message
 from .compiled import CompiledLoss, CompiledMetrics
@@ -228,7 +229,7 @@ class Steps:
         """
         compilation = self._compilation
         count, tracker = batch_size(x), compilation.tracker
-        tracker.total += loss.data.item() * count  # update_state does the same in 6 us
+        tracker.total += held(loss.data) * count  # update_state does the same in 6 us
         tracker.count += count
         if type(self).compute_metrics is not Steps.compute_metrics:
             return self.compute_metrics(x, y, detached(y_pred), sample_weight)

@@ -9,12 +9,15 @@ import numpy as np
 import optree
 
 from .. import backend, data
+from ..autograd.memory import out_of_memory
 from ..autograd.modes import no_grad
 from ..autograd.tensor import Tensor, wrap
 from ..callbacks import CallbackList, History, ProgbarLogger
 from ..data.batches import check_count
 from ..errors import message
 from .steps import Steps, to_number
+
+_NAMES = {"train": "fit", "test": "evaluate", "predict": "predict"}
 
 
 class Trainer(Steps):
@@ -59,6 +62,8 @@ class Trainer(Steps):
                         progress.show(index + 1, {} if phase == "predict" else shown)
                 if self.stop_training and phase == "train":
                     break
+        except MemoryError as error:
+            raise out_of_memory(_NAMES[phase], error) from error
         finally:
             self._forget_look_ups()
         return logs

@@ -25,7 +25,7 @@ from ... import backend
 from ...autograd.op import OPS
 from ...backend.cuda import cuda_host
 from .array import ndarray
-from .library import library, modules
+from .library import Kernels, library, modules
 from .machine import CaptureError, Counts, OutOfMemoryError, at_most, machine
 
 __all__ = ["CaptureError", "Counts", "OutOfMemoryError", "at_most", "installed", "machine", "ndarray"]
@@ -47,7 +47,7 @@ def installed(kernels: Any = None, *, current: bool = False) -> Iterator[Any]:
     for name in saved:
         sys.modules.pop(name, None)
     sys.modules.update(modules())
-    sys.modules[_KERNELS] = kernels
+    sys.modules[_KERNELS] = kernels and Kernels(kernels)  # type: ignore[assignment]
     machine.counts, machine.device, machine.stream, machine.memory = Counts(), 0, None, None
     try:
         if current:

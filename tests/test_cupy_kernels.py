@@ -1,0 +1,87 @@
+"""The CuPy backend with its kernels, which the emulator runs, equals the NumPy backend."""
+
+import sys
+
+import numpy as np
+import pytest
+from cuda_hosts import emulator_module, needs_emulator
+from test_cupy_backend import cotangent, on_device
+from test_cupy_training import MODELS, train
+from test_ops import PARAMS, arguments, function
+
+import tensorflowlite_bp as bp
+from tensorflowlite_bp.optimizers import SGD
+from tensorflowlite_bp.testing import fake_cupy
+
+pytestmark = needs_emulator
+
+# op -> a kernel that its case must have launched
+KERNELS = {
+    "softmax": "softmax<",
+    "log_softmax": "softmax<",
+    "softmax_cross_entropy": "softmax_cross_entropy<",
+    "relu": "activation_backward<",
+    "silu": "activation<",
+    "gelu": "activation<",
+    "softplus": "activation<",
+    "row_norm": "layer_norm<",
+    "group_norm": "moments_last<",
+    "conv_forward": "convolution<",
+    "conv_input_grad": "convolution<",
+    "conv_weight_grad": "convolution<",
+    "max_pool": "max_pool<",
+    "avg_pool_forward": "avg_pool<",
+    "avg_pool_input_grad": "avg_pool_grad<",
+    "scatter_add": "embedding_runs<",
+    "scaled_dot_product_attention": "attention<",
+}
+
+
+@pytest.fixture
+def cupy():
+    with fake_cupy.installed(emulator_module()) as module:
+        yield module
+
+
+@pytest.mark.parametrize(("case", "kwargs"), [p for p in PARAMS if p.values[0].name in KERNELS])
+def test_values_and_gradients_are_numpys(cupy, case, kwargs):
+    args = arguments(case)
+    hosts = [bp.tensor(a, requires_grad=a.dtype.kind in "fc") for a in args]
+    want = function(case, kwargs)(*hosts)
+    devices = [bp.tensor(cupy.asarray(a), requires_grad=a.dtype.kind in "fc") for a in args]
+    got = function(case, on_device(cupy, kwargs))(*devices)
+    want.backward(cotangent(want))
+    got.backward(cupy.asarray(cotangent(want)))
+    np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=1e-10, atol=1e-11)
+    for host, device in zip(hosts, devices, strict=True):
+        if host.grad is not None:
+            np.testing.assert_allclose(device.grad.numpy(), host.grad.numpy(), rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_kernel_ran(cupy, name):
+    for case, kwargs in [p.values for p in PARAMS if p.values[0].name == name]:
+        leaves = [bp.tensor(cupy.asarray(a), requires_grad=True) for a in arguments(case)]
+        bp.sum(function(case, on_device(cupy, kwargs))(*leaves)).backward()
+    ran = sys.modules["tensorflowlite_bp._native_cuda"].ran
+    assert [k for k in ran if k.startswith(KERNELS[name])], ran
+
+
+def test_random_words_are_the_cpus(cupy):
+    found = []
+    for lib in ("numpy", "cupy"):
+        bp.set_backend(lib)
+        found.append(bp.random.Generator(3).bits(1001))
+    assert found[0].tobytes() == found[1].get().tobytes()
+
+
+@pytest.mark.parametrize(("make", "shape"), MODELS, ids=lambda v: getattr(v, "__name__", ""))
+def test_a_training_step(make, shape):
+    losses, weights, _ = train(make, shape, SGD(0.1, momentum=0.9))
+    with fake_cupy.installed(emulator_module(), current=True):
+        found, moved, counts = train(make, shape, SGD(0.1, momentum=0.9))
+    np.testing.assert_allclose(found, losses, rtol=2e-5)
+    for got, want in zip(moved, weights, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-3, atol=2e-5)
+    assert [(c["syncs"], c["to_device"], c["from_device"]) for c in counts] == [(0, 0, 0)] * 3
+    assert counts[2] == counts[1]
