@@ -47,6 +47,9 @@ OPTIMIZERS = [
     lambda: AdamW(0.01, amsgrad=True),
     lambda: RMSprop(0.01, centered=True),
     lambda: Lion(0.001),
+    lambda: SGD(0.1, global_clipnorm=0.5),
+    lambda: SGD(0.1, clipnorm=0.1),
+    lambda: SGD(0.1, clipvalue=0.01),
 ]
 
 

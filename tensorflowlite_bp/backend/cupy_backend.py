@@ -1,9 +1,9 @@
 """The protocol on CuPy (13.6 to 14.x). Where CuPy's function has the right meaning, it *is* the attribute.
 
 Everything runs on the caller's current device and stream. Nothing here waits for the device or copies to or
-from it, but a boolean mask as an index (its length is data) and `sum_of_squares`. Fused functions launch the
-kernels of `backend/cuda` where these take the arrays (`cupy_kernels.py`), else they are the compositions that
-every backend shares.
+from it, but a boolean mask as an index, whose length is data. Fused functions launch the kernels of
+`backend/cuda` where these take the arrays (`cupy_kernels.py`), else they are the compositions that every
+backend shares.
 """
 
 import importlib
@@ -271,13 +271,13 @@ def lion_step(*args: Any) -> None:
     common.lion_step(xp, *args)
 
 
-def sum_of_squares(arrays: list[Array]) -> float:
-    """Waits once, for all arrays together."""
+def sum_of_squares(arrays: list[Array]) -> Array:
+    """0-d, float64, on the device."""
     total: Any = xp.zeros((), np.float64)
     for a in arrays:
         wide = a.reshape(-1).astype(np.float64, copy=False)
         total = total + (wide * wide).sum()
-    return float(total)
+    return total
 
 
 def philox(n: int, *, seed: int, offset: int) -> Array:

@@ -261,9 +261,7 @@ class Optimizer(State):
         if self._clips:
             grads, scale = [self._clip(g * g.dtype.type(scale) if scale != 1 else g) for g in grads], 1.0
         elif self.global_clipnorm:
-            norm = math.sqrt(backend.of(grads[0]).sum_of_squares(grads)) * scale
-            if not norm <= self.global_clipnorm:  # also for NaN
-                scale *= self.global_clipnorm / norm if math.isfinite(norm) else math.nan
+            grads, scale = _within(grads, scale, self.global_clipnorm)
         rate = self._current_rate()
         params = [v._writable() for v in variables]
         decay = self.weight_decay or 0.0
@@ -277,8 +275,8 @@ class Optimizer(State):
     def _clip(self, g):
         if self.clipvalue:
             return g.clip(-self.clipvalue, self.clipvalue)
-        norm = math.sqrt(backend.of(g).sum_of_squares([g]))
-        return g if norm <= self.clipnorm else g * g.dtype.type(self.clipnorm / norm)
+        (g,), scale = _within([g], 1.0, self.clipnorm, infinite=math.inf)
+        return g if scale == 1 else g * g.dtype.type(scale)
 
     def _update(self, params, grads, lr, weight_decay, scale):
         """Change params in place. By default decay and scaling are done here, the rest by `_update_one`."""
@@ -336,6 +334,22 @@ class Optimizer(State):
     def __repr__(self):
         rate = float(self.learning_rate) if self._schedule is None else type(self._schedule).__name__
         return f"<{type(self).__name__} name={self.name}, learning_rate={rate}>"
+
+
+def _within(grads, scale, limit, infinite=math.nan):
+    """Gradients, and what to multiply them by so that their common norm is at most `limit`. infinite: what a
+    norm without bound counts as. On a device, which is not waited for, they are multiplied at once.
+    """
+    lib = backend.of(grads[0])
+    total = lib.sum_of_squares(grads)
+    if isinstance(total, float):
+        norm = math.sqrt(total) * scale
+        if not norm <= limit:  # also for NaN
+            scale *= limit / (infinite if norm == math.inf else norm)
+        return grads, scale
+    norm = lib.sqrt(total) * scale
+    factor = lib.where(norm <= limit, scale, scale * limit / lib.where(lib.isinf(norm), infinite, norm))
+    return [g * factor.astype(g.dtype) for g in grads], 1.0
 
 
 def _raise_missing(name, grads, variables):

@@ -31,7 +31,10 @@ LACKS = frozenset(
     "asmatrix block bmat emath errstate frompyfunc geomspace histogram_bin_edges insert ma matrix matvec "
     "einsum_path memmap nanpercentile nanquantile ndenumerate nditer object_ polyder polydiv polyint rec "
     "seterr spacing str_ typecodes unstack vecdot vecmat void longdouble complex256 datetime64 timedelta64 "
-    "char strings core dtypes ctypeslib test isnat lib linalg fft random ndarray ufunc".split()
+    "False_ ScalarType True_ busday_count busday_offset busdaycalendar bytes_ character clongdouble "
+    "datetime_as_string datetime_data f2py flexible float128 fromregex get_include getbufsize geterr "
+    "geterrcall info is_busday little_endian nested_iters recarray record sctypeDict setbufsize seterrcall "
+    "show_runtime char strings core dtypes ctypeslib test isnat lib linalg fft random ndarray ufunc".split()
 )
 LINALG = (
     "LinAlgError cholesky cond cross det eig eigh eigvals eigvalsh inv lstsq matmul matrix_power matrix_rank "
