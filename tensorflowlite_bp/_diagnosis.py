@@ -70,6 +70,7 @@ def _backend() -> dict[str, str]:
     unusable = backend._cupy_unusable()
     if unusable is None:
         found["cupy"] = "usable"
+        found["CUDA kernels"] = backend.named("cupy").about_kernels
     else:
         cause, fix = unusable
         found["cupy"] = f"not usable: {cause}"

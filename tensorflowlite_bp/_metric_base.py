@@ -11,6 +11,7 @@ from ._floatx import np_dtype
 from ._naming import auto_name
 from ._registry import Configurable
 from .autograd.tensor import Tensor
+from .backend.batched import at_hand
 from .errors import ShapeError, message
 from .layers.variable import Variable
 
@@ -83,7 +84,7 @@ def host(x):
 def raw(x):
     """A Tensor, array or number as an array where it lives, without its graph."""
     x = x.data if isinstance(x, Tensor) else x
-    return x if hasattr(x, "__cuda_array_interface__") else host(x)
+    return host(x) if at_hand(x) else x
 
 
 def beside(x, y):
@@ -96,7 +97,7 @@ def beside(x, y):
 
 def held(total):
     """A 0-d sum as a float; one on a device stays there: reading it would wait for the device."""
-    return total.astype(np.float64) if hasattr(total, "__cuda_array_interface__") else float(total)
+    return float(total) if at_hand(total) else total.astype(np.float64)
 
 
 def same_rank(x, y):

@@ -367,5 +367,6 @@ def avg_pool_input_grad(g: Array, *, x_shape, window, strides, pads) -> Array:
 
 # the kernels, in front of the compositions above, which they call for what they do not take
 _HOST = cupy_kernels.host(xp)
+about_kernels = cupy_kernels.described(_HOST)
 if _HOST is not None:
     globals().update(cupy_kernels.over(_this, _HOST))

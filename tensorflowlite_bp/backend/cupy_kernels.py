@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
+import numpy as np
+
 from .._config import config
 from .._typing import Array
 from .cuda import (
@@ -20,6 +23,8 @@ from .cuda import (
 )
 from .cuda.host import NAMES, Host
 
+DTYPES = frozenset(np.dtype(getattr(ml_dtypes, name, name)) for name in NAMES)
+
 
 def host(xp: Any) -> Host | None:
     """Where kernels run on CuPy's arrays; None: compositions only (TFLBP_KERNELS=reference)."""
@@ -29,10 +34,18 @@ def host(xp: Any) -> Host | None:
     return found if isinstance(found, Module) or hasattr(xp, "RawModule") else None
 
 
+def described(host: Host | None) -> str:
+    """What `bp.show_config()` says of them."""
+    if host is None:
+        return "none: TFLBP_KERNELS=reference, or no NVRTC; expressions of CuPy's"
+    products = "cublasLt" if lt.available(host) else "CuPy's cuBLAS"
+    return f"{host.note or 'compiled'}; matrix products by {products}"
+
+
 def fits(*arrays: Array | None) -> bool:
     """Whether these have one dtype, and one that kernels know."""
-    known = [a.dtype for a in arrays if a is not None]
-    return known[0].name in NAMES and all(dtype == known[0] for dtype in known)
+    known = {a.dtype for a in arrays if a is not None}
+    return len(known) == 1 and known <= DTYPES
 
 
 def over(lib: Any, host: Host) -> dict[str, Callable]:

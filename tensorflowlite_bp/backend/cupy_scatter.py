@@ -10,7 +10,7 @@ from typing import Any
 from .._typing import Array, Shape
 from . import common
 from .cuda import lookup
-from .cuda.host import NAMES
+from .cupy_kernels import DTYPES
 
 
 def scatter_add(host: Any, xp: Any, x: Array, index: Any, shape: Shape) -> Array:
@@ -58,7 +58,7 @@ def _add_rows(host: Any, xp: Any, x: Array, rows: Array, shape: Shape) -> Array:
     if not rows.size or not math.prod(shape):
         return xp.zeros(shape, x.dtype)
     x = xp.broadcast_to(x, rows.shape + shape[1:])
-    if host is not None and x.dtype.name in NAMES:
+    if host is not None and x.dtype in DTYPES:
         flat = (shape[0], math.prod(shape[1:]))
         return lookup.embedding_gradient(host, x.reshape(rows.size, flat[1]), rows, flat).reshape(shape)
     return _segments(xp, x.reshape((rows.size,) + shape[1:]), rows.reshape(-1), shape)

@@ -62,7 +62,8 @@ def asarray(
 
 def to(x: Tensor, device: str) -> Tensor:
     """The tensor on another device ("cpu", "cuda", "cuda:1"); itself when it is there already. Recorded:
-    gradients come back.
+    gradients come back. "cuda" is CuPy's current device; work on "cuda:1" goes under `with
+    cupy.cuda.Device(1):`.
     """
     return to_device(x, device)
 

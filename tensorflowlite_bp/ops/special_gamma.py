@@ -10,7 +10,8 @@ import numpy as np
 from ..autograd.op import helper
 from ..autograd.record import nondiff
 from ..autograd.tensor import Tensor
-from ..backend.batched import ever
+from ..backend import by_type
+from ..backend.batched import at_hand, ever
 from ..errors import message
 from .elementwise import equal, greater_equal, logical_and, where
 from .special import fixed, floats, many, one, ordered, run
@@ -198,10 +199,10 @@ def multigammaln(a: Any, d: int) -> Tensor:
     """The logarithm of the multivariate gamma function of dimension d; a > (d - 1) / 2."""
     (a,) = floats(a)
     d = int(d)
-    if d < 1 or ever((a.data <= 0.5 * (d - 1)).any()):
+    if d < 1 or (at_hand(a) and ever((a.data <= 0.5 * (d - 1)).any())):
         raise ValueError(message("multigammaln", f"a > (d - 1) / 2 and d >= 1 were expected, d is {d}."))
-    halves = np.arange(d) * 0.5
-    total = gammaln(a[..., None] - halves.astype(a.dtype)).sum(-1)
+    halves = by_type[type(a.data)].asarray(np.arange(d) * 0.5, dtype=a.dtype)
+    total = gammaln(a[..., None] - halves).sum(-1)
     return total + 0.25 * d * (d - 1) * math.log(math.pi)
 
 
