@@ -3,6 +3,7 @@ kernel; no kernel spills, uses more registers than it may, or reads 16-byte data
 """
 
 import ctypes
+import fcntl
 import os
 import re
 import shutil
@@ -52,25 +53,22 @@ def demangled(log):
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """A folder with the module, and ptxas' words about it."""
-    folder = tmp_path_factory.mktemp("cuda")
-    command = [
-        sys.executable,
-        "setup.py",
-        "-q",
-        "build_ext",
-        "--build-lib",
-        folder,
-        "--build-temp",
-        folder / "temp",
-    ]
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("TFLBP_")}
-    done = subprocess.run(
-        command, cwd=ROOT, env={**clean, "TFLBP_CUDA": "only"}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+def built(tmp_path_factory, worker_id):
+    """A folder with the module, and ptxas' words about it. Of pytest-xdist's workers one builds, for all."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "cuda"
+    with open(f"{folder}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "whole").exists():
+            build_into(folder)
+            (folder / "whole").touch()
     return folder
+
+
+def build_into(folder):
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", folder]
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("TFLBP_")}
+    run(*command, "--build-temp", folder / "temp", cwd=ROOT, env={**clean, "TFLBP_CUDA": "only"})
 
 
 @needs_nvcc

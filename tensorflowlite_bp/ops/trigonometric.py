@@ -4,7 +4,7 @@ Derivatives keep their digits where the argument is near a pole or far from 0: (
 hypot(x, 1) for sqrt(x^2 + 1).
 """
 
-from math import inf, pi
+import math
 from typing import Any
 
 from ..autograd.declare import binary, unary
@@ -63,7 +63,7 @@ arccosh = unary(
     "arccosh",
     vjp=lambda F, g, out, x: g / (F.sqrt(x - 1) * F.sqrt(x + 1)),
     saves=("x",),
-    domain=(1, inf),
+    domain=(1, math.inf),
     doc="The inverse hyperbolic cosine.",
 )
 arctanh = unary(
@@ -73,8 +73,8 @@ arctanh = unary(
     domain=(-1, 1),
     doc="The inverse hyperbolic tangent.",
 )
-deg2rad = unary("deg2rad", vjp=lambda F, g, out, x: g * (pi / 180), doc="Degrees to radians.")
-rad2deg = unary("rad2deg", vjp=lambda F, g, out, x: g * (180 / pi), doc="Radians to degrees.")
+deg2rad = unary("deg2rad", vjp=lambda F, g, out, x: g * (math.pi / 180), doc="Degrees to radians.")
+rad2deg = unary("rad2deg", vjp=lambda F, g, out, x: g * (180 / math.pi), doc="Radians to degrees.")
 hypot = binary(
     "hypot",
     vjp=(lambda F, g, out, x, y: g * _over(F, x, out), lambda F, g, out, x, y: g * _over(F, y, out)),
