@@ -13,6 +13,10 @@ from tensorflowlite_bp.autograd.op import OPS, graph
 from tensorflowlite_bp.testing import check_grads
 
 CASES = all_cases()
+# whose dtypes NumPy or SciPy decide
+OTHERS_DTYPES = tuple(
+    "linalg. fft. special. convolve_full recursion linear_map orthonormal float_power reinterpret".split()
+)
 EXEMPT = {"to"}  # a move between devices: tests/test_backend.py
 
 
@@ -107,6 +111,24 @@ def test_narrow_floats_keep_their_dtype(case, dtype):
     out.backward(np.ones(out.shape, out.dtype))
     assert all(a.grad is None or a.grad.dtype == dtype for a in args)
     assert all(a.grad is None or a.grad.shape == a.shape for a in args)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if not c.name.startswith(OTHERS_DTYPES)], ids=str)
+def test_bfloat16_keeps_its_dtype(case):
+    """In and out, and in every gradient; NumPy's promotion of it with Python numbers does not leak."""
+    kwargs = dict(case.kwargs[0])
+    if "dtype" in kwargs:
+        kwargs["dtype"] = bp.bfloat16
+    args = [bp.tensor(a.astype(bp.bfloat16), requires_grad=True) for a in arguments(case)]
+    out = function(case, kwargs)(*args)
+    exact = function(case, kwargs | ({"dtype": float} if "dtype" in kwargs else {}))(
+        *tensors([a.numpy().astype(float) for a in args])
+    )
+    assert out.dtype == bp.bfloat16
+    scale = np.abs(exact.numpy()).max(initial=1.0)
+    np.testing.assert_allclose(out.numpy().astype(float), exact.numpy(), rtol=0.05, atol=0.05 * scale)
+    out.backward(np.ones(out.shape, out.dtype))
+    assert all(a.grad is None or a.grad.dtype == bp.bfloat16 for a in args)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -51,8 +51,11 @@ def backward(
         leaves = [n for n in order if isinstance(n, Leaf)]
         with enable_grad():
             grads = hooks.received(leaves, pull([root], [g], leaves, create_graph=True))
-            # a rule may hand on one tensor to several leaves: each gets its own
-            grads = [None if i is None else graph.copy(i) for i in grads]
+            # a rule may hand on one tensor to several leaves: each gets its own, in its dtype
+            grads = [
+                None if i is None else graph.astype(i, leaf.dtype)
+                for leaf, i in zip(leaves, grads, strict=True)
+            ]
             with _accumulate:
                 for leaf, i in zip(leaves, grads, strict=True):
                     if i is not None:
@@ -66,6 +69,8 @@ def backward(
         for leaf, i in found:
             if isinstance(i, np.generic):
                 i = np.asarray(i)
+            if i.dtype is not leaf.dtype and i.dtype != leaf.dtype:  # a rule's 0.5 widens bfloat16
+                i = library(i).astype(i, dtype=leaf.dtype)
             if leaf.grad is not None:
                 with no_grad():
                     leaf.grad = leaf.grad + wrap(i)

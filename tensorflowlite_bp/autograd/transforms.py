@@ -86,7 +86,11 @@ def _zeros(t: Tensor) -> Tensor:
 
 
 def _or_zeros(grads: Sequence[Any], leaves: list[Tensor]) -> list[Tensor]:
-    return [_zeros(leaf) if g is None else g for g, leaf in zip(grads, leaves, strict=True)]
+    """In the leaves' dtypes: a rule's 0.5 widens bfloat16."""
+    return [
+        _zeros(leaf) if g is None else g if g.dtype == leaf.dtype else graph.astype(g, leaf.dtype)
+        for g, leaf in zip(grads, leaves, strict=True)
+    ]
 
 
 def _as_tensor(x: Any) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 # isort: off
 from numpy import (
     absolute, add, all, any, arange, array, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh,
-    argmax, argmin, argsort, asarray, cbrt, ceil, clip, concatenate, conjugate, copysign, copyto, cos, cosh,
+    argmax, argmin, argsort, asarray, cbrt, ceil, concatenate, conjugate, copysign, copyto, cos, cosh,
     count_nonzero, cumprod, cumsum, deg2rad, divide, dot, empty, empty_like, equal, exp, exp2, expand_dims,
     expm1, eye, flip, floor, floor_divide, fmax, fmin, fmod, full, full_like, greater, greater_equal, hypot,
     imag, isfinite, isinf, isnan, less, less_equal, linspace, log, log1p, log2, log10, logaddexp, logaddexp2,
@@ -20,7 +20,7 @@ from numpy import (
     remainder, repeat, result_type, rint, roll, searchsorted, sign, signbit, sin, sinh, sqrt, square,
     squeeze, stack, subtract, swapaxes, take, take_along_axis, tan, tanh, tensordot, tile, tril, triu,
     trunc, where, zeros, zeros_like,
-    fabs, heaviside, ldexp,
+    fabs, heaviside,
 )
 # isort: on
 # fmt: on
@@ -102,8 +102,21 @@ def var(x: Array, *, axis: Axis = None, correction: float = 0, keepdims: bool = 
     return common.var(_this, x, axis, correction, keepdims)
 
 
+def kept(out: Any, x: Array) -> Any:
+    """A result in x's dtype: NumPy answers in float32 or float64 for ml_dtypes' floats."""
+    return out.astype(x.dtype) if x.dtype.kind == "V" and out.dtype != x.dtype else out
+
+
+def clip(x: Array, low: Any, high: Any) -> Array:
+    return kept(np.clip(x, low, high), x)
+
+
+def ldexp(x: Array, exponent: Any) -> Array:
+    return kept(np.ldexp(x, exponent), x)
+
+
 def norm2(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    return common.norm2(np, x, axis=axis, keepdims=keepdims)
+    return kept(common.norm2(np, x, axis=axis, keepdims=keepdims), x)
 
 
 def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -115,11 +128,14 @@ def matmul(x: Array, y: Array) -> Array:
         if x.size > _SMALL and _own_product:
             return product(x, y)
         return x.dot(y)  # 418 ns where np.matmul takes 930
-    return np.matmul(x, y)
+    return kept(np.matmul(x, y), x)
 
 
 def einsum_labelled(*xs: Array, labels: tuple[str, ...], result: str) -> Array:
-    return np.einsum(f"{','.join(labels)}->{result}", *xs, optimize=len(xs) > 2)
+    first = xs[0]
+    if first.dtype.kind == "V":  # bfloat16, which np.einsum refuses
+        xs = tuple([x.astype("float32") for x in xs])
+    return kept(np.einsum(f"{','.join(labels)}->{result}", *xs, optimize=len(xs) > 2), first)
 
 
 # ------------------------------------------------------------------ shape, indexing
@@ -190,7 +206,7 @@ def put_along_axis(x: Array, *, indices: Array, axis: int, shape: Shape) -> Arra
 
 
 def convolve(x: Array, y: Array, *, mode: str) -> Array:
-    return np.convolve(x, y, mode)  # type: ignore[call-overload]
+    return kept(np.convolve(x, y, mode), x)  # type: ignore[call-overload]
 
 
 def sinc(x: Array, *, order: int = 0) -> Array:

@@ -17,7 +17,7 @@ def sinc(xp: Any, x: Array, order: int) -> Array:
     parts s_k = (sin(y + k pi / 2) - k s_(k-1)) / y, which loses k! / y^k; near 0 the power series instead.
     """
     if order == 0:
-        return xp.sinc(x)
+        return xp.sinc(x).astype(x.dtype, copy=False)
     y = _wide(xp, x) * math.pi
     reach = 1 + order / 2
     near = xp.abs(y) < reach
@@ -43,7 +43,7 @@ def i0(xp: Any, x: Array, order: int, largest: float) -> Array:
     beyond 9 sqrt(x) change nothing in float64. largest: bounds |x|, for their number.
     """
     if order == 0:
-        return xp.i0(x)
+        return xp.i0(x).astype(x.dtype, copy=False)
     wide = _wide(xp, x)
     points = 6 + math.ceil((order + 9 * math.sqrt(min(largest, 720.0))) / 4)
     function, total = (xp.sinh, xp.zeros_like(wide)) if order % 2 else (xp.cosh, xp.zeros_like(wide))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.declare import Arguments, operation
-from ..autograd.op import graph, helper
+from ..autograd.op import graph, helper, is_float
 from ..autograd.record import agree_all, lift
 from ..autograd.tensor import Tensor
 from ..backend.batched import ever
@@ -29,7 +29,8 @@ def _norm2_back(F: Any, g: Any, out: Any, x: Any, *, axis: Any, keepdims: bool) 
 def norm2(x: Any, axis: Any = None, *, keepdims: bool = False) -> Arguments:
     """The Euclidean length over `axis`; its gradient at 0 is 0."""
     axis = axis if axis is None or isinstance(axis, int) else tuple(axis)
-    return (floating(x),), {"axis": axis, "keepdims": keepdims}
+    x = lift(x)
+    return (x if is_float(x.dtype) else floating(x),), {"axis": axis, "keepdims": keepdims}
 
 
 def _order(name: str, value: Any) -> float:
