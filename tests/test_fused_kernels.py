@@ -280,6 +280,16 @@ def test_a_bias_without_a_weight(rng):
     np.testing.assert_allclose(bp.nn.group_norm(x, 1, None, b).numpy(), bp.nn.group_norm(x, 1).numpy() + b)
 
 
+@pytest.mark.parametrize("name", [n for n in COMPOSED if n.endswith("_backward") and "softmax" not in n])
+def test_many_cotangents_meet_one_result(name, rng):
+    """As in the batched walks of a Jacobian."""
+    function, more = getattr(numpy_backend, name), {"approximate": False} if "gelu" in name else {}
+    g, kept = rng.normal(size=(4, 3, 5)), rng.uniform(0.1, 0.9, size=(3, 5))
+    np.testing.assert_allclose(
+        function(g, kept, **more), [function(row, kept, **more) for row in g], rtol=1e-13, atol=1e-15
+    )
+
+
 def test_strides_are_copied_for_the_kernel(rng):
     x = rng.normal(size=(6, 8)).astype(np.float32)
     assert fused.plain(x.T).flags.c_contiguous

@@ -38,8 +38,9 @@ def _elementwise(composed: Callable, kernel: str, kind: str) -> Callable:
         out = run(number, *args)
         if out is not None:
             return out
-        if not fits(args[0]) or args[0].dtype != args[-1].dtype:
-            return composed(*args)
+        first, last = args[0], args[-1]
+        if not fits(first) or first.dtype != last.dtype or first.shape != last.shape:
+            return composed(*args)  # in the walks of a Jacobian many cotangents meet one `kept`
         return run(number, *map(plain, args)).astype(args[0].dtype, copy=False)
 
     return function
