@@ -227,7 +227,8 @@ def _called(fn: Function, xs: list[Tensor]) -> list[Any]:
     places = [k for k, o in enumerate(outs) if torch.is_tensor(o)]
     given = [outs[k] for k in places]
     parameters = _parameters(given, leaves) if record else []
-    args = [*xs, *[wrap(_ours(p).data, _Parameter(p)) for p in parameters]]
+    held = [(p, _ours(p).data) for p in parameters]
+    args = [*xs, *[wrap(data, _Parameter(p, data)) for p, data in held]]
     for k, o in zip(places, _attach(args, [*leaves, *parameters], given), strict=True):
         outs[k] = o
     return outs
@@ -244,10 +245,10 @@ class _Parameter(Leaf):
 
     __slots__ = ("variable",)
 
-    def __init__(self, variable: Any) -> None:
+    def __init__(self, variable: Any, data: Any) -> None:
         self.variable = variable
-        self.shape = tuple(variable.shape)
-        self.dtype = self.hooks = None
+        self.shape, self.dtype = data.shape, data.dtype
+        self.hooks = None
         self.seq = next_seq()
 
     @property
