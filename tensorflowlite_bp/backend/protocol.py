@@ -22,7 +22,7 @@ ELEMENTWISE = (
     "deg2rad divide exp exp2 expm1 floor floor_divide fmod hypot log log10 log1p log2 logaddexp "
     "logaddexp2 maximum minimum multiply negative positive power rad2deg reciprocal remainder rint sign "
     "sin sinh sqrt square subtract tan tanh trunc fmax fmin copysign nextafter fabs "
-    "heaviside ldexp"
+    "heaviside"
 ).split()
 PREDICATES = (
     "equal not_equal less less_equal greater greater_equal isfinite isinf isnan logical_and logical_or "
@@ -32,7 +32,7 @@ OTHER = (
     "array asarray arange zeros ones full empty eye zeros_like ones_like full_like empty_like where "
     "concatenate stack broadcast_to reshape transpose swapaxes moveaxis expand_dims squeeze flip roll tile "
     "repeat pad take take_along_axis argsort argmax argmin matmul dot tensordot cumsum any all tril triu "
-    "clip real imag result_type copyto cumprod searchsorted linspace count_nonzero"
+    "clip ldexp real imag result_type copyto cumprod searchsorted linspace count_nonzero"
 ).split()
 
 # The forward of the op of that name in ops/, with its parameters as keywords.
