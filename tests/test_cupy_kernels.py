@@ -10,10 +10,14 @@ from test_cupy_training import MODELS, train
 from test_ops import PARAMS, arguments, function
 
 import tensorflowlite_bp as bp
+from tensorflowlite_bp._config import config
 from tensorflowlite_bp.optimizers import SGD
 from tensorflowlite_bp.testing import fake_cupy
 
-pytestmark = needs_emulator
+pytestmark = [
+    *needs_emulator,
+    pytest.mark.skipif(config.kernels == "reference", reason="TFLBP_KERNELS=reference: no kernels"),
+]
 
 # op -> a kernel that its case must have launched
 KERNELS = {
