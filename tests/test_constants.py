@@ -33,7 +33,8 @@ CALLS = {
 
 
 def test_every_function_without_a_derivative_is_here():
-    assert set(NONDIFF) == set(CALLS)
+    # those of bp.scipy come with its import: tests/test_scipy_special.py
+    assert {name for name in NONDIFF if not name.startswith("special.")} == set(CALLS)
 
 
 @pytest.mark.parametrize("name", sorted(CALLS))

@@ -293,3 +293,11 @@ def test_no_nan_at_the_ends(dtype):
         g = bp.elementwise_grad(call)(positive[1:])
         assert np.isfinite(g).all(), name
         assert g.dtype == dtype
+
+
+@pytest.mark.parametrize("name", ["gammasgn", "zetac"])
+def test_functions_without_a_derivative_here_give_constants(name):
+    x = np.array([-2.5, -0.5, 1.5, 4.0])
+    out = getattr(bp.scipy.special, name)(bp.tensor(x, requires_grad=True).detach())
+    assert not out.requires_grad
+    np.testing.assert_array_equal(out.numpy(), getattr(sp, name)(x))

@@ -8,7 +8,7 @@
 #include "cpu/gemm_micro.h"
 
 #if defined(__AVX2__)
-#include <immintrin.h>
+#include "cpu/intrinsics.h"
 #endif
 
 namespace tflbp {

@@ -58,6 +58,7 @@ inline int64_t size_of(const int64_t* n) { return n[0] * n[1] * n[2]; }
 template <class F>
 inline void each_position(const PoolShape& s, int64_t b, const F& body) {
     Places p;
+    p.count = 0;
     int64_t o[kPoolAxes], out = b * size_of(s.out) * s.channels;
     for (o[0] = 0; o[0] < s.out[0]; ++o[0])
         for (o[1] = 0; o[1] < s.out[1]; ++o[1]) {

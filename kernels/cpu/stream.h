@@ -6,7 +6,7 @@
 #include <string.h>
 
 #if defined(__SSE2__)
-#include <immintrin.h>
+#include "cpu/intrinsics.h"
 #endif
 
 namespace tflbp {
