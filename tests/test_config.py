@@ -1,7 +1,6 @@
 """Environment variables, the choice of backend, debugging, the diagnosis, and what an import brings in."""
 
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -260,20 +259,6 @@ def test_import_warns_about_nothing(run_python):
 def test_import_starts_no_threads_and_writes_nothing(run_python):
     out = run_python("import threading, tensorflowlite_bp; print(threading.active_count())")
     assert (out.stdout, out.stderr) == ("1\n", "")
-
-
-@pytest.mark.slow
-def test_installed_size(tmp_path, run_python):
-    """What pip puts on the disk, without dependencies, byte code and CUDA module: at most 6 MB."""
-    root = Path(bp.__file__).parent.parent
-    if not (root / "pyproject.toml").exists():
-        pytest.skip("installed without its source")
-    switches = ["--quiet", "--no-deps", "--no-compile", "--no-cache-dir", "--no-build-isolation"]
-    install = ["-m", "pip", "install", *switches, "--target", str(tmp_path / "site"), str(root)]
-    out = run_python(arguments=install, timeout=900, TMPDIR=str(tmp_path), TFLBP_CUDA="0")
-    assert out.returncode == 0, out.stderr
-    size = sum(f.stat().st_size for f in (tmp_path / "site").rglob("*") if f.is_file())
-    assert 100_000 < size <= 6_000_000
 
 
 def test_supported_python():

@@ -12,7 +12,8 @@ def largest_tensors(count: int = SHOWN) -> list[Tensor]:
     """The live Tensors that hold most memory, the largest first; of several with one array, one."""
     held: dict[int, Tensor] = {}
     for found in gc.get_objects():
-        if isinstance(found, Tensor) and hasattr(getattr(found, "data", None), "nbytes"):
+        # by type: isinstance would ask strangers for their __class__, and lazy modules answer with work
+        if issubclass(type(found), Tensor) and hasattr(getattr(found, "data", None), "nbytes"):
             held.setdefault(id(found.data), found)
     return sorted(held.values(), key=lambda t: t.nbytes, reverse=True)[:count]
 
