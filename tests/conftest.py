@@ -8,6 +8,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tensorflowlite_bp.backend.native import native
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -26,6 +28,23 @@ def run_python():
         )
 
     return run
+
+
+@pytest.fixture(params=native.isas() if native is not None else [])
+def isa(request):
+    """Each instruction set of the compiled kernels that this machine has, in turn."""
+    before = native.isa()
+    native.set_isa(request.param)
+    yield request.param
+    native.set_isa(before)
+
+
+@pytest.fixture
+def threads():
+    """Sets the number of the kernels' threads, for one test."""
+    before = native.get_num_threads()
+    yield native.set_num_threads
+    native.set_num_threads(before)
 
 
 # The same examples every time, and no judgement on how long they take: machines that run tests are noisy.

@@ -26,21 +26,6 @@ CASES = [
 ]
 
 
-@pytest.fixture(params=native.isas())
-def isa(request):
-    before = native.isa()
-    native.set_isa(request.param)
-    yield request.param
-    native.set_isa(before)
-
-
-@pytest.fixture
-def threads():
-    before = native.get_num_threads()
-    yield native.set_num_threads
-    native.set_num_threads(before)
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("shape", "window", "filters", "strides", "pads", "dilation"), CASES)
 def test_against_the_composition(isa, threads, dtype, shape, window, filters, strides, pads, dilation):

@@ -18,21 +18,6 @@ SIZES = [0, 1, 7, 31, 33, 1000, 40001]
 FLOATS = [np.float32, np.float64]
 
 
-@pytest.fixture(params=native.isas())
-def isa(request):
-    before = native.isa()
-    native.set_isa(request.param)
-    yield request.param
-    native.set_isa(before)
-
-
-@pytest.fixture
-def threads():
-    before = native.get_num_threads()
-    yield native.set_num_threads
-    native.set_num_threads(before)
-
-
 @pytest.fixture
 def rng():
     return np.random.default_rng(3)

@@ -24,21 +24,6 @@ NONE, MEAN, SUM = 0, 1, 2
 TORCH_REDUCTION = {NONE: "none", MEAN: "mean", SUM: "sum"}
 
 
-@pytest.fixture(params=ISAS)
-def isa(request):
-    before = native.isa()
-    native.set_isa(request.param)
-    yield request.param
-    native.set_isa(before)
-
-
-@pytest.fixture
-def threads():
-    before = native.get_num_threads()
-    yield native.set_num_threads
-    native.set_num_threads(before)
-
-
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)
