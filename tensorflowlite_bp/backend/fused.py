@@ -47,8 +47,16 @@ def _elementwise(composed: Callable, kernel: str, kind: str) -> Callable:
 
 
 def _bound(name: str, library: Any) -> Callable:
+    """A composition on NumPy arrays; 16-bit floats are widened here too."""
     composed = activations.COMPOSED[name]
-    return lambda *args, **params: composed(library, *args, **params)
+
+    def call(*args: Array, **params: Any) -> Array:
+        dtype = args[-1].dtype
+        if not is_narrow(dtype):
+            return composed(library, *args, **params)
+        return composed(library, *[a.astype(np.float32) for a in args], **params).astype(dtype)
+
+    return call
 
 
 def activations_of(library: Any) -> dict[str, Callable]:
