@@ -3,9 +3,9 @@
     python -m benchmarks.train_step [--quick] [--threads 1 2] [--only "batch 32"]
 
 Equal weights, data and formulas everywhere; the losses of twenty steps are compared before anything is timed.
-`ours`: functional ops, `loss.backward()` and an optimizer's `step()`. `fit` and `train_on_batch`: the same
-network through the Keras interface, per step. `torch`: eager, default optimizers. `torch fused`: with its
-one-kernel optimizer. `floor`: NumPy by hand, buffers reused.
+`ours`: functional ops, `loss.backward()` and an optimizer's `step()`. `fit` (shuffled, with accuracy) and
+`train_on_batch`: the same network through the Keras interface, per step. `torch`: eager, default optimizers.
+`torch fused`: with its one-kernel optimizer. `floor`: NumPy by hand, buffers reused.
 """
 
 import numpy as np
@@ -54,7 +54,7 @@ def make_optimizer(bp, name):
     return bp.optimizers.SGD(RATE["sgd"]) if name == "sgd" else bp.optimizers.Adam(RATE["adam"], epsilon=1e-8)
 
 
-def keras_model(batch, optimizer):
+def keras_model(batch, optimizer, metrics=None):
     import tensorflowlite_bp as bp
 
     weights, x, y = problem(batch)
@@ -64,7 +64,7 @@ def keras_model(batch, optimizer):
     )
     model.set_weights(weights)
     loss = bp.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer=make_optimizer(bp, optimizer), loss=loss)
+    model.compile(optimizer=make_optimizer(bp, optimizer), loss=loss, metrics=metrics)
     return model, x, y
 
 
@@ -82,10 +82,10 @@ def train_on_batch(batch, optimizer):
 
 
 def fit(batch, optimizer):
-    """An epoch of FIT_STEPS batches; all batches alike, so that the losses can be compared."""
-    model, x, y = keras_model(batch, optimizer)
+    """A shuffled epoch of FIT_STEPS batches, with accuracy; losses are compared on an epoch of one batch."""
+    model, x, y = keras_model(batch, optimizer, metrics=["accuracy"])
     many_x, many_y = np.tile(x, (FIT_STEPS, 1)), np.tile(y, FIT_STEPS)
-    epoch = lambda **kw: model.fit(many_x, many_y, batch_size=batch, epochs=1, verbose=0, shuffle=False, **kw)
+    epoch = lambda: model.fit(many_x, many_y, batch_size=batch, epochs=1, verbose=0)
 
     def losses():
         found = model.fit(x, y, batch_size=batch, epochs=CHECKED, verbose=0, shuffle=False)

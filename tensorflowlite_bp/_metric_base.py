@@ -84,7 +84,7 @@ def host(x):
 def raw(x):
     """A Tensor, array or number as an array where it lives, without its graph."""
     x = x.data if isinstance(x, Tensor) else x
-    return host(x) if at_hand(x) else x
+    return x if type(x) is np.ndarray or not at_hand(x) else host(x)
 
 
 def beside(x, y):
@@ -147,11 +147,11 @@ class Mean(Metric):
             self.count += 1
         else:
             n = values.shape[0]
-            counts = values.dtype == bool and type(values) is np.ndarray
-            total = np.count_nonzero(values) if counts else values.sum(dtype=np.float64)
-            self.total += (
-                held(total) if values.ndim == 1 or not values.size else held(total) * n / values.size
-            )
+            if type(values) is np.ndarray and values.dtype.char == "?":
+                total = np.count_nonzero(values)
+            else:
+                total = held(values.sum(dtype=np.float64))
+            self.total += total if values.ndim == 1 or not values.size else total * n / values.size
             self.count += n
 
     def _add_weighted(self, values, weight):

@@ -1,5 +1,7 @@
 """Data on its way to a model: casting, lengths, batches, shuffling, weights, generators."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -250,3 +252,129 @@ def test_the_last_samples_validate():
 def test_splits_that_leave_nothing(split, count):
     with pytest.raises(ValueError, match="must leave samples"):
         data.train_validation_split(np.zeros(count), np.zeros(count), None, split)
+
+
+# ------------------------------------------------------------------ prefetching
+def batches_of(count, log=None):
+    for i in range(count):
+        if log is not None:
+            log.append(i)
+        yield np.full((2, 1), i, np.float32), np.zeros((2, 1), np.float32)
+
+
+def running():
+    return [t for t in threading.enumerate() if t.name == "prefetch"]
+
+
+def test_prefetching_changes_neither_order_nor_values():
+    plain = [(x.copy(), y.copy()) for x, y in batches_of(7)]
+    for depth in (1, 2, 10):
+        found = list(data.prefetch(batches_of(7), depth))
+        assert len(found) == 7
+        for (x, y), (a, b) in zip(found, plain, strict=True):
+            np.testing.assert_array_equal(x, a)
+            np.testing.assert_array_equal(y, b)
+    assert not running()
+
+
+def test_prefetching_overlaps_and_is_bounded():
+    log, made = [], [threading.Event() for _ in range(8)]
+
+    def source():
+        for i, batch in enumerate(batches_of(8, log)):
+            made[i].set()
+            yield batch
+
+    batches = iter(data.prefetch(source(), 2))
+    next(batches)
+    assert made[3].wait(30)  # two wait, one more is made, while nobody asks
+    assert not made[4].wait(0.2)
+    assert log == [0, 1, 2, 3]
+    next(batches)
+    assert made[4].wait(30)
+    batches.close()
+    assert not running()
+    assert len(log) < 8
+
+
+def test_the_loader_s_error_surfaces_where_its_batch_was_expected():
+    def source():
+        yield from batches_of(2)
+        raise KeyError("no such file")
+
+    batches = iter(data.prefetch(source()))
+    assert [int(next(batches)[0][0, 0]) for _ in range(2)] == [0, 1]
+    with pytest.raises(KeyError, match="no such file"):
+        next(batches)
+    assert not running()
+
+
+def test_prefetched_batches_train_the_same_and_stop_with_the_training():
+    class Reader:
+        ended = 0
+
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, index):
+            r = np.random.default_rng(index)
+            return r.normal(size=(4, 3)), r.normal(size=(4, 1))
+
+        def on_epoch_end(self):
+            self.ended += 1
+
+    def trained(wrap, **options):
+        model = bp.models.Sequential([bp.layers.Dense(1, kernel_initializer="ones", input_dim=3)])
+        model.compile("adam", "mse")
+        model.fit(wrap(reader := Reader()), epochs=3, verbose=0, **options)
+        assert reader.ended == (3 if not options else 1)
+        return model.get_weights()
+
+    assert len(data.prefetch(Reader())) == 5
+    for options in ({}, {"steps_per_epoch": 3}):
+        for a, b in zip(trained(data.prefetch, **options), trained(lambda r: r, **options), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert not running()
+
+
+@pytest.mark.parametrize("steps", [None, 5])
+def test_a_failing_step_stops_the_thread(steps):
+    class Stop(bp.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 1:
+                raise OSError("full")
+
+    model = bp.models.Sequential([bp.layers.Dense(1, input_dim=1)])
+    model.compile("sgd", "mse")
+    log = []
+    with pytest.raises(OSError, match="full"):
+        model.fit(data.prefetch(batches_of(50, log)), steps_per_epoch=steps, callbacks=[Stop()], verbose=0)
+    assert not running()
+    assert 2 <= len(log) <= 5
+
+
+def test_a_generator_goes_on_after_an_epoch_that_was_cut_short():
+    class Stop(bp.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 1
+
+    model = bp.models.Sequential([bp.layers.Dense(1, input_dim=1)])
+    model.compile("sgd", "mse")
+    source = batches_of(6)
+    model.fit(source, callbacks=[Stop()], verbose=0)
+    assert [int(x[0, 0]) for x, _ in source] == [2, 3, 4, 5]
+
+
+def test_the_loader_sees_the_mode_of_its_caller():
+    def source():
+        yield (bp.tensor([1.0], requires_grad=True) * 2).requires_grad
+
+    with bp.no_grad():
+        assert list(data.prefetch(source())) == [False]
+    assert list(data.prefetch(source())) == [True]
+
+
+@pytest.mark.parametrize("depth", [0, -1, 1.5, True])
+def test_depths_that_make_no_sense(depth):
+    with pytest.raises(ValueError, match=r"\[prefetch\] depth must be a whole number"):
+        data.prefetch([], depth)

@@ -2,6 +2,7 @@
 
 from .batches import ArrayBatches, Epochs, IterableBatches, as_epochs, prepare, train_validation_split
 from .convert import is_array_like, to_array, to_arrays, unpack_x_y_sample_weight
+from .prefetch import prefetch
 
 __all__ = [
     "ArrayBatches",
@@ -9,6 +10,7 @@ __all__ = [
     "IterableBatches",
     "as_epochs",
     "is_array_like",
+    "prefetch",
     "prepare",
     "to_array",
     "to_arrays",

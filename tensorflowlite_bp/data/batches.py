@@ -92,14 +92,9 @@ class IterableBatches:
             )
 
     def __iter__(self):
-        source = self.source
-        if hasattr(source, "__iter__"):
-            yield from map(self._arrays, source)
-        else:
-            for index in range(len(source)):
-                yield self._arrays(source[index])
-        if hasattr(source, "on_epoch_end"):
-            source.on_epoch_end()
+        yield from map(self._arrays, one_pass(self.source))
+        if hasattr(self.source, "on_epoch_end"):
+            self.source.on_epoch_end()
 
     def _arrays(self, batch):
         x, y, weight = unpack_x_y_sample_weight(batch)
@@ -114,6 +109,18 @@ class IterableBatches:
             known = max((k for k in self.class_weight if isinstance(k, int)), default=0) + 1
             weight = class_weight_to_sample_weight(y, self.class_weight, where, known=known)
         return x, y, weight
+
+
+def one_pass(source):
+    """The batches of one epoch, in order. Giving it up does not close a generator: the next epoch goes on
+    with it.
+    """
+    if hasattr(source, "__iter__"):
+        for batch in source:  # noqa: UP028  `yield from` would close it
+            yield batch
+    else:
+        for index in range(len(source)):
+            yield source[index]
 
 
 class Epochs:

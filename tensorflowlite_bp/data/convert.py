@@ -54,6 +54,8 @@ def to_arrays(tree, *, where="data", name="x"):
 
 def lengths(tree) -> list[Any]:
     """The number of samples of every leaf, in order."""
+    if type(tree) is np.ndarray:
+        return [tree.shape[0] if tree.ndim else None]
     return [leaf.shape[0] if leaf.ndim else None for leaf in optree.tree_leaves(tree)]
 
 
@@ -62,8 +64,9 @@ def check_lengths(where, **parts) -> int:
 
     Raises ShapeError when an array is 0-d, when lengths differ (naming all), or when there are no samples.
     """
-    known = {name: lengths(part) for name, part in parts.items() if part is not None}
-    found = {n for each in known.values() for n in each}
+    found = {n for part in parts.values() if part is not None for n in lengths(part)}
+    if len(found) == 1 and None not in found and 0 not in found:
+        return found.pop()
     described = ", ".join(
         f"{name} {' and '.join(str(tuple(leaf.shape)) for leaf in optree.tree_leaves(part))}"
         for name, part in parts.items()
@@ -81,16 +84,14 @@ def check_lengths(where, **parts) -> int:
                 received=described,
             )
         )
-    if not found or 0 in found:
-        raise ShapeError(
-            message(
-                where,
-                "at least one sample was expected.",
-                received=described or "no data",
-                hint="the data is empty: look at the file path or at the filter that selected it.",
-            )
+    raise ShapeError(
+        message(
+            where,
+            "at least one sample was expected.",
+            received=described or "no data",
+            hint="the data is empty: look at the file path or at the filter that selected it.",
         )
-    return found.pop()
+    )
 
 
 def unpack_x_y_sample_weight(data):

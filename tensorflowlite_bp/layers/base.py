@@ -154,9 +154,10 @@ class Layer(Tracked):
         return self._full_call(inputs, args, kwargs)
 
     def _full_call(self, inputs, args, kwargs):
-        if any_symbolic(inputs):
-            return self._symbolic_call(inputs, args, kwargs)
-        inputs = self._as_tensors(inputs)
+        if inputs.__class__ is not Tensor or inputs.data.dtype is not self._np_dtype:
+            if any_symbolic(inputs):
+                return self._symbolic_call(inputs, args, kwargs)
+            inputs = self._as_tensors(inputs)
         if not self.built:
             self._build_for(map_tensors(lambda t: t.shape, inputs))
         outer = _context.get()
@@ -175,8 +176,9 @@ class Layer(Tracked):
                 _context.reset(token)
         else:
             out = self.call(inputs, *args, **kwargs)
-        if not self._ready and self.activity_regularizer is None and self._takes.keys() <= {"training"}:
-            object.__setattr__(self, "_ready", not self._composite())
+        if self._ready is None:
+            plain = self.activity_regularizer is None and self._takes.keys() <= {"training"}
+            object.__setattr__(self, "_ready", plain and not self._composite())
         return out
 
     def _composite(self):

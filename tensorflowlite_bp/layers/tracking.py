@@ -35,7 +35,9 @@ class Tracked(Configurable):
     name: str
     dtype: str
     built: bool
-    _ready: bool  # whether a call may take the short way
+    _ready: (
+        bool | None
+    )  # whether a call may take the short way; None: a child was attached since it was decided
     _own: list[Variable]  # of this layer, in the order they were made
     _children: dict  # attribute name -> layer, or a container that may hold some
     _trainable: bool
@@ -44,7 +46,7 @@ class Tracked(Configurable):
 
     def _begin_tracking(self, trainable):
         put = super().__setattr__
-        put("_ready", False)
+        put("_ready", None)
         put("_own", [])
         put("_children", {})
         put("_trainable", bool(trainable))
@@ -109,7 +111,7 @@ class Tracked(Configurable):
             self._own[:] = [*kept[:at], value, *kept[at:]]
         elif isinstance(value, (Tracked, list, dict)) or any(isinstance(v, _TRACKED) for v in value):
             self._children[name] = value
-            super().__setattr__("_ready", False)
+            super().__setattr__("_ready", None)
 
     def _layers_and_variables(self):
         """Direct sublayers, and Variables kept in containers, in the order they were attached."""

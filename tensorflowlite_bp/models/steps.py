@@ -37,11 +37,12 @@ class Compilation:
 
 
 class LookUps:
-    """The weights of a model, found once per pass over the data and not once per step (30 us)."""
+    """The weights and metrics of a model, found once per pass over the data and not once per step (30 us)."""
 
     def __init__(self, model):
         self.trainable = tuple(model.trainable_weights)
         self.regularised = [v for v in self.trainable if v.regularizer is not None]
+        self.metrics = model._own_metrics()
 
 
 class Steps:
@@ -134,10 +135,12 @@ class Steps:
         for metric in others:
             value = metric.result()
             results.update(value if isinstance(value, dict) else {metric.name: value})
-        return {name: to_number(value) for name, value in results.items()}
+        return {name: value if type(value) is float else to_number(value) for name, value in results.items()}
 
     def _own_metrics(self):
         """Metrics that the model or its layers keep as attributes."""
+        if self._look_ups is not None:
+            return self._look_ups.metrics
         return [
             value
             for layer in self._flatten_layers()

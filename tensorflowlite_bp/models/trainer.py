@@ -47,8 +47,9 @@ class Trainer(Steps):
         tensors = to_tensors()
         self._look_ups = None
         logs = None
+        batches = iter(epochs)
         try:
-            for index, batch in enumerate(epochs):
+            for index, batch in enumerate(batches):
                 for hook in before:
                     hook(index, None)
                 logs = step(*tensors(batch))
@@ -65,6 +66,7 @@ class Trainer(Steps):
         except MemoryError as error:
             raise out_of_memory(_NAMES[phase], error) from error
         finally:
+            batches.close()
             self._forget_look_ups()
         return logs
 
@@ -147,18 +149,21 @@ class Trainer(Steps):
         self.stop_training = False
         epoch_logs = {}
         callbacks.call("on_train_begin", None)
-        for epoch in range(initial_epoch, epochs):
-            self.reset_metrics()
-            callbacks.call("on_epoch_begin", epoch, None)
-            logs = self._run("train", training, callbacks)
-            epoch_logs = dict(self._logs(logs))
-            if validation is not None and wants_validation(epoch, validation_freq):
-                found = self._evaluate(validation, callbacks)
-                epoch_logs.update((f"val_{name}", value) for name, value in found.items())
-            epoch_logs = dict(sorted(epoch_logs.items()))  # as Keras shows them
-            callbacks.call("on_epoch_end", epoch, epoch_logs)
-            if self.stop_training or training.exhausted:
-                break
+        try:
+            for epoch in range(initial_epoch, epochs):
+                self.reset_metrics()
+                callbacks.call("on_epoch_begin", epoch, None)
+                logs = self._run("train", training, callbacks)
+                epoch_logs = dict(self._logs(logs))
+                if validation is not None and wants_validation(epoch, validation_freq):
+                    found = self._evaluate(validation, callbacks)
+                    epoch_logs.update((f"val_{name}", value) for name, value in found.items())
+                epoch_logs = dict(sorted(epoch_logs.items()))  # as Keras shows them
+                callbacks.call("on_epoch_end", epoch, epoch_logs)
+                if self.stop_training or training.exhausted:
+                    break
+        finally:
+            training.restart()  # closes what it was reading
         self.optimizer.finalize_variable_values(self.trainable_weights)
         callbacks.call("on_train_end", epoch_logs)
         return history
@@ -244,9 +249,9 @@ class Trainer(Steps):
         self.reset_metrics()
         try:
             logs = self._logs(self._step(phase)(*to_tensors()(batch)))
+            return logs if return_dict else self._in_order(logs)
         finally:
             self._forget_look_ups()
-        return logs if return_dict else self._in_order(logs)
 
     def _in_order(self, logs):
         """Logs as a list in Keras' order: as `metrics_names`, then the rest by name; a single value by

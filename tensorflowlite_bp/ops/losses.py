@@ -73,7 +73,8 @@ def _softmax_forward(B: Any) -> Any:
 def _softmax_back(F: Any, g: Any, grad: Any, needs: Any, logits: Any, **params: Any) -> list[Any]:
     if params["reduction"] == 0:
         return [grad * g[..., None]]
-    return [grad if at_hand(g) and always(g == 1) else grad * g]
+    one = g.item() == 1 if type(g) is np.ndarray else at_hand(g) and always(g == 1)
+    return [grad if one else grad * g]
 
 
 _SOFTMAX = Op(
