@@ -28,6 +28,10 @@ class OutOfMemory(TFLBPError, MemoryError):
     """A device, or the host, has no room for an array; the message names the largest live tensors."""
 
 
+class HostFallbackWarning(UserWarning):
+    """A function that CuPy lacks was computed on the host: right, but the device was waited for."""
+
+
 class NumericsError(TFLBPError, ArithmeticError):
     """A NaN or an infinity found by `TFLBP_DEBUG=nan`."""
 

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from opcase import OpCase, away_from_0, binary, distinct, grid, normal, unary, uniform
+from opcase import OpCase, away_from_0, beside, binary, distinct, grid, normal, unary, uniform
 
 AXES = grid(axis=[None, 0, -1, (0, 2)], keepdims=[False, True])
 sigmoid = lambda x: 1 / (1 + np.exp(-x))
@@ -48,7 +48,7 @@ def np_batch_norm(x, w=None, b=None, *, axis=-1, eps=1e-3):
 
 def batch_norm(f, x, w=None, b=None, *, axis=-1, eps=1e-3):
     n = x.shape[axis]
-    return f(x, w, b, np.zeros(n), np.ones(n), training=True, eps=eps, axis=axis)[0]
+    return f(x, w, b, beside(np.zeros(n), x), beside(np.ones(n), x), training=True, eps=eps, axis=axis)[0]
 
 
 def np_cross_entropy(z, *, labels, weight=None, ignore_index=None, label_smoothing=0.0, reduction="mean"):
@@ -132,7 +132,7 @@ CASES = [
     binary("fmin"),
     binary("copysign", away_from_0((3, 4), (3, 4))),
     OpCase(
-        "where", normal((3, 4), (4,)), complex=True, call=lambda f, x, y: f(MASK, x, y), numpy=lambda x, y: np.where(MASK, x, y)
+        "where", normal((3, 4), (4,)), complex=True, call=lambda f, x, y: f(beside(MASK, x), x, y), numpy=lambda x, y: np.where(MASK, x, y)
     ),
     OpCase(
         "clip",

@@ -1,7 +1,7 @@
 """Sample inputs of linear algebra. Decompositions are made into functions that their free phases do not change."""
 
 import numpy as np
-from opcase import OpCase, grid, normal
+from opcase import OpCase, beside, grid, normal
 
 SQUARE = normal((2, 3, 3))
 PAIR = normal((2, 3, 3), (2, 3, 2))
@@ -17,7 +17,7 @@ def symmetric(x):
 
 
 def positive(x):
-    return x @ x.swapaxes(-1, -2).conj() + 3 * np.eye(x.shape[-1], dtype=x.dtype)
+    return x @ x.swapaxes(-1, -2).conj() + 3 * beside(np.eye(x.shape[-1], dtype=x.dtype), x)
 
 
 def of(make, function=None):
@@ -124,7 +124,7 @@ CASES = [
         OpCase(
             "linalg.qr",
             normal(s),
-            call=lambda f, x: f(x)[0] @ np.ones(min(x.shape[-2:]), x.dtype),
+            call=lambda f, x: f(x)[0] @ beside(np.ones(min(x.shape[-2:]), x.dtype), x),
             numpy=lambda x: np.linalg.qr(x)[0] @ np.ones(min(x.shape[-2:])),
             complex=True,
             id=f"linalg.qr {s} Q",

@@ -2,7 +2,7 @@
 
 import numpy as np
 import scipy.special as sp
-from opcase import OpCase, grid, normal, uniform
+from opcase import OpCase, beside, grid, normal, uniform
 
 import tensorflowlite_bp.scipy.special  # noqa: F401  (declares them)
 
@@ -34,7 +34,7 @@ def ordered(name, *at, args=None, **more):
     return OpCase(
         f"special.{name}",
         args or uniform(0.3, 4),
-        call=lambda f, x: f(*at, x),
+        call=lambda f, x: f(*[beside(a, x) if isinstance(a, np.ndarray) else a for a in at], x),
         numpy=lambda x: getattr(sp, name)(*at, x),
         narrow=more.pop("narrow", "float32"),
         id=f"special.{name}({', '.join(map(str, at))}, x)",

@@ -2,14 +2,14 @@
 
 import numpy as np
 import scipy.linalg as sp
-from opcase import OpCase, grid, normal
+from opcase import OpCase, beside, grid, normal
 
 import tensorflowlite_bp.scipy.linalg  # noqa: F401  (declares them)
 
 
 def near_one(x):
     """A matrix whose logarithm and root are real."""
-    return 0.2 * x + 2 * np.eye(x.shape[-1], dtype=x.dtype)
+    return 0.2 * x + 2 * beside(np.eye(x.shape[-1], dtype=x.dtype), x)
 
 
 def through(make, f=None):

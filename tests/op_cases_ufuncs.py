@@ -1,7 +1,7 @@
 """Sample inputs of NumPy's ufuncs beyond the array API standard's functions."""
 
 import numpy as np
-from opcase import OpCase, away_from_0, binary, normal, unary, uniform
+from opcase import OpCase, away_from_0, beside, binary, normal, unary, uniform
 
 EXPONENTS = np.array([[-3], [0], [5]])
 
@@ -12,10 +12,10 @@ CASES = [
         "ldexp",
         normal((3, 4)),
         [{}],
-        call=lambda f, x: f(x, EXPONENTS),
+        call=lambda f, x: f(x, beside(EXPONENTS, x)),
         numpy=lambda x: np.ldexp(x, EXPONENTS),
     ),
-    OpCase("ldexp", normal((3, 1)), call=lambda f, x: f(x, [0, 3, -2, 1]), numpy=lambda x: np.ldexp(x, [0, 3, -2, 1]),
+    OpCase("ldexp", normal((3, 1)), call=lambda f, x: f(x, beside(np.array([0, 3, -2, 1]), x)), numpy=lambda x: np.ldexp(x, [0, 3, -2, 1]),
            id="ldexp-broadcast"),
     OpCase("frexp", away_from_0((3, 4)), call=lambda f, x: f(x)[0], numpy=lambda x: np.frexp(x)[0]),
     OpCase("modf", lambda r: [r.uniform(0.1, 0.9, (3, 4)) + r.integers(-3, 4, (3, 4))], call=lambda f, x: f(x)[0],

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+import tensorflowlite_bp as bp
+
 
 @dataclass
 class OpCase:
@@ -31,6 +33,11 @@ class OpCase:
 
     def __str__(self) -> str:
         return self.id or self.name
+
+
+def beside(constant: np.ndarray, x: Any) -> Any:
+    """A constant inside a case, on the device of x, which is an array or a Tensor."""
+    return constant if str(x.device) == "cpu" else bp.tensor(constant).to(str(x.device))
 
 
 def grid(**choices: list) -> list[dict[str, Any]]:

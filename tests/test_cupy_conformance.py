@@ -1,10 +1,13 @@
 """The stand-in for CuPy against CuPy: programs on both, and the names where CuPy is installed."""
 
+import inspect
+
 import numpy as np
 import pytest
 from cupy_conformance import PROGRAMS, run
 
 from tensorflowlite_bp.testing import fake_cupy
+from tensorflowlite_bp.testing.fake_cupy import signatures
 
 each = pytest.mark.parametrize(
     ("program", "outcome"), [p[1:] for p in PROGRAMS], ids=[p[0] for p in PROGRAMS]
@@ -42,6 +45,13 @@ def test_names_are_cupys():
     assert {n for n, there in differing.items() if not there} == set()  # the stand-in offers nothing more
     methods = {n for n in dir(cupy.ndarray) if not n.startswith("_")}
     assert {n for n in dir(fake_cupy.ndarray) if not n.startswith("_")} <= methods
+
+
+@pytest.mark.parametrize("module", signatures.MODULES)
+def test_parameters_are_cupys(module):
+    theirs = pytest.importorskip(module, exc_type=ImportError)  # some need cuBLAS to be there
+    for name, names in signatures.MODULES[module].items():
+        assert list(inspect.signature(getattr(theirs, name)).parameters) == names, f"{module}.{name}"
 
 
 # ------------------------------------------------------------------ what it counts

@@ -110,6 +110,10 @@ def apply_aux(op: Op, args: tuple[Tensor, ...], params: dict[str, Any]) -> tuple
             return apply_aux(op, deeper, params)
         if op.elementwise and isinstance(error, ValueError):
             raise_shapes(op.name, data, error)
+        if isinstance(error, TypeError) and cls is not np.ndarray:
+            for value in params.values():
+                if type(value) is np.ndarray and cls is not Batched:  # a mask, labels, exponents
+                    raise_devices(op.name, [data[0], value])
         raise
     t = new(Tensor)
     t.data = a
@@ -262,6 +266,14 @@ def constant(name: str, value: Any) -> Any:
             raise DTypeError(message(name, "this argument is not differentiable.", hint="pass t.detach()."))
         return value.data
     return to_array(value)
+
+
+def on_host(name: str, value: Any) -> np.ndarray:
+    """The same in host memory, for what decides shapes and places: widths, counts, shifts, indices in lists.
+    Python's own numbers never see a device.
+    """
+    raw = constant(name, value) if isinstance(value, Tensor) else value
+    return raw.get() if hasattr(raw, "get") else np.asarray(raw)
 
 
 # ------------------------------------------------------------------ ops without a derivative

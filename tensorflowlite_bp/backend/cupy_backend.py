@@ -1,12 +1,13 @@
 """The protocol on CuPy (13.6 to 14.x). Where CuPy's function has the right meaning, it *is* the attribute.
 
 Everything runs on the caller's current device and stream. Nothing here waits for the device or copies to or
-from it, but a boolean mask as an index, whose length is data. Fused functions launch the kernels of
+from it, but a boolean mask as an index, whose length is data, and functions that CuPy lacks, which run on the
+host and say so (`cupy_modules.py`). Fused functions launch the kernels of
 `backend/cuda` where these take the arrays (`cupy_kernels.py`), else they are the compositions that every
 backend shares.
 """
 
-import importlib
+import functools
 import sys
 from typing import Any
 
@@ -29,35 +30,25 @@ from . import (
     row_norms,
     series,
 )
+from .cupy_constants import Constants
+from .cupy_modules import Linalg, Namespace
 from .erf import erf as composed_erf
 
 name = "cupy"
 ndarray = xp.ndarray
 
 
-class _Namespace:
-    """A module of CuPy's; what it lacks is an error that says so."""
-
-    def __init__(self, module: str) -> None:
-        self._module = module
-
-    def __getattr__(self, function: str) -> Any:
-        found = getattr(importlib.import_module(self._module), function, None)
-        if found is None:
-            raise DeviceError(
-                message(
-                    f"{self._module.rpartition('.')[2]}.{function}",
-                    "CuPy has no such function.",
-                    hint='x.to("cpu") computes it on the host; gradients come back to the device.',
-                )
-            )
-        return found
+@functools.cache
+def scipy(path: str) -> Namespace:
+    """`cupyx.scipy.<path>`, SciPy's on the host for what it lacks."""
+    return Namespace(xp, f"cupyx.scipy.{path}", f"scipy.{path}")
 
 
-fft = _Namespace("cupy.fft")
-linalg = _Namespace("cupy.linalg")
-special = _Namespace("cupyx.scipy.special")  # imported by the first that asks for it
+fft = Namespace(xp, "cupy.fft", "numpy.fft")
+linalg = Linalg(xp, "cupy.linalg", "numpy.linalg")
+special = scipy("special")  # imported by the first that asks for it
 
+_constants = Constants(xp)
 _this = sys.modules[__name__]
 globals().update(
     {
@@ -161,23 +152,23 @@ def copy(x: Array) -> Array:
 
 
 def getitem(x: Array, *, index: Any) -> Array:
-    return x[index]
+    return x[_constants.index(index)]
 
 
 def setitem(x: Array, value: Array, *, index: Any) -> Array:
-    return cupy_scatter.setitem(xp, x, value, index)
+    return cupy_scatter.setitem(xp, x, value, _constants.index(index))
 
 
 def scatter_add(x: Array, *, index: Any, shape: Shape) -> Array:
-    return cupy_scatter.scatter_add(_HOST, xp, x, index, shape)
+    return cupy_scatter.scatter_add(_HOST, xp, x, _constants.index(index), shape)
 
 
 def take_along(x: Array, *, indices: Array, axis: int) -> Array:
-    return xp.take_along_axis(x, indices, axis)
+    return xp.take_along_axis(x, _constants.index(indices), axis)
 
 
 def put_along_axis(x: Array, *, indices: Array, axis: int, shape: Shape) -> Array:
-    return cupy_scatter.put_along_axis(_HOST, xp, x, indices, axis, shape)
+    return cupy_scatter.put_along_axis(_HOST, xp, x, _constants.index(indices), axis, shape)
 
 
 def convolve(x: Array, y: Array, *, mode: str) -> Array:

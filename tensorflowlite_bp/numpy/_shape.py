@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.record import constant, lift
+from ..autograd.record import lift, on_host
 from ..autograd.tensor import Tensor
 from ..errors import ShapeError, message
 from ..ops import elementwise, indexing
@@ -261,13 +261,13 @@ def _trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Tensor:
 # ------------------------------------------------------------------ repeating, removing, inserting
 @implements("tile")
 def _tile(A: Any, reps: Any) -> Tensor:
-    return s.tile(A, np.atleast_1d(constant("tile", reps)).tolist())
+    return s.tile(A, np.atleast_1d(on_host("tile", reps)).tolist())
 
 
 @implements("repeat")
 def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Tensor:
     a = lift(a)
-    return s.repeat(a if a.ndim else s.ravel(a), constant("repeat", repeats), axis)
+    return s.repeat(a if a.ndim else s.ravel(a), on_host("repeat", repeats), axis)
 
 
 def _along(x: Any, axis: int | None) -> tuple[Tensor, int]:

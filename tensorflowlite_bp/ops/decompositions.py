@@ -32,6 +32,11 @@ def _eye(F: Any, n: int, like: Any) -> Any:
     return lift(eye) if F is graph else eye
 
 
+def _linalg(x: Tensor) -> Any:
+    """The array library's module, for results that have no derivative."""
+    return by_type[type(x.data)].linalg
+
+
 def _inverse_of_differences(F: Any, x: Any, y: Any) -> Any:
     """1 / (x - y), and 0 where they are equal: what belongs to one eigenspace does not mix."""
     d = x - y
@@ -129,7 +134,7 @@ def qr(x: Any, mode: str = "reduced") -> Any:
                     hint="mode='reduced' has a derivative.",
                 )
             )
-        return QRResult(*[lift(a) for a in np.linalg.qr(x.data, mode="complete")])
+        return QRResult(*[lift(a) for a in _linalg(x).qr(x.data, mode="complete")])
     if rows >= columns:
         return QRResult(*qr_tall(x))
     q, r = qr_tall(x[..., :rows])
@@ -201,7 +206,7 @@ def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
                 hint="full_matrices=False has a derivative; compute_uv=False gives the singular values.",
             )
         )
-    return SVDResult(*[lift(a) for a in np.linalg.svd(x.data)])
+    return SVDResult(*[lift(a) for a in _linalg(x).svd(x.data)])
 
 
 @helper(name="linalg.svdvals")
@@ -214,7 +219,7 @@ def svdvals(x: Any) -> Tensor:
     """
     x = floating(x)
     check_matrix("svdvals", x, square=False)
-    return svd_reduced(x)[1] if x.node is not None else lift(np.linalg.svd(x.data, compute_uv=False))
+    return svd_reduced(x)[1] if x.node is not None else lift(_linalg(x).svdvals(x.data))
 
 
 # ------------------------------------------------------------------ eigenvalues of Hermitian matrices
@@ -257,7 +262,7 @@ def eigvalsh(x: Any, UPLO: Any = "L") -> Tensor:
     """
     x = floating(x)
     check_matrix("eigvalsh", x)
-    return eigh(x, UPLO)[0] if x.node is not None else lift(np.linalg.eigvalsh(x.data, UPLO))
+    return eigh(x, UPLO)[0] if x.node is not None else lift(_linalg(x).eigvalsh(x.data, UPLO))
 
 
 # ------------------------------------------------------------------ eigenvalues in general
@@ -318,7 +323,7 @@ def eigvals(x: Any, *, always_complex: bool = False) -> Tensor:
     if x.node is not None:
         w = eig_complex(x, was_real)[0]
     else:
-        w = lift(np.linalg.eigvals(x.data.real if was_real else x.data))
+        w = lift(_linalg(x).eigvals(x.data.real if was_real else x.data))
     if w.dtype.kind != "c":
         w = astype(w, x.dtype)
     return real(w) if was_real and not always_complex and not ever(w.data.imag.any()) else w

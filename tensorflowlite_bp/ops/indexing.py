@@ -154,7 +154,8 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     x = lift(x)
     if axis is None:
         x, axis = x.reshape(-1), 0
-    return gather(x, constant("take", indices), axis_index(axis, x.ndim))
+    indices = raw_index(indices) if isinstance(indices, list) else constant("take", indices)
+    return gather(x, indices, axis_index(axis, x.ndim))
 
 
 def by_numbers(function: Callable[..., Any], *xs: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from ..autograd.tensor import Tensor, wrap
 from ..backend.batched import Batched
 from ..errors import ShapeError, message
 from .elementwise import astype
+from .indexing import on_host
 from .scipy_calls import each, scipy_of, stacked
 from .solve import check_matrix, t
 from .special import as_precise, floats
@@ -62,7 +63,12 @@ def _matrix_function(name: str, forward: Callable, doc: str) -> Callable[[Any], 
 
 @stacked
 def _expm(B: Any) -> Callable:
-    return lambda x: scipy_of(B, "linalg").expm(x).astype(x.dtype, copy=False) if x.size else x.copy()
+    def forward(x: Any) -> Any:
+        f = scipy_of(B, "linalg").expm
+        out = x.copy() if not x.size else each(B, f, x) if B.name == "cupy" else f(x)  # SciPy's takes stacks
+        return out.astype(x.dtype, copy=False)
+
+    return forward
 
 
 @stacked
@@ -101,10 +107,11 @@ def logm(A: Any, **_: Any) -> Tensor:
     z = _complex_where_needed(x, _logm(backend.of(x.data)))
     if z is x:
         return log_matrix(x)
-    values = x.data.data if isinstance(x.data, Batched) else x.data
+    values = on_host(x.data.data if isinstance(x.data, Batched) else x.data)
     angles = np.pi - np.abs(np.angle(np.linalg.eigvals(values)))
     turn = 0.5 * float(angles[angles > 1e-6].min(initial=1.0))
-    return log_matrix(z * complex(np.exp(-1j * turn))) + 1j * turn * np.eye(x.shape[-1], dtype=z.dtype)
+    one = wrap(backend.of(z.data).eye(x.shape[-1], dtype=z.dtype))
+    return log_matrix(z * complex(np.exp(-1j * turn))) + 1j * turn * one
 
 
 # ------------------------------------------------------------------ Sylvester

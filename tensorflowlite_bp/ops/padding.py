@@ -8,7 +8,7 @@ import numpy as np
 from .. import backend
 from ..autograd.declare import Arguments, operation
 from ..autograd.op import helper, is_float
-from ..autograd.record import constant, lift
+from ..autograd.record import constant, lift, on_host
 from ..autograd.tensor import Tensor, wrap
 from ..errors import message
 from . import reductions
@@ -87,7 +87,7 @@ def _widths(given: Any, ndim: int) -> tuple[Pair, ...]:
         for axis, pair in given.items():
             pairs[axis] = pair
     else:
-        found = np.asarray(constant("pad", given))
+        found = on_host("pad", given)
         if found.dtype.kind not in "iu":
             raise TypeError(message("pad", "`pad_width` must be of integral type.", received=repr(given)))
         pairs = np.broadcast_to(found, (ndim, 2))
@@ -98,7 +98,10 @@ def _widths(given: Any, ndim: int) -> tuple[Pair, ...]:
 
 def _pairs(values: Any, x: Tensor) -> Any:
     """A value before and one after for every axis, in x's dtype, as a Tensor of shape (ndim, 2)."""
-    return broadcast_to(astype(lift(values), x.dtype), (x.ndim, 2))
+    pairs = lift(values, x)
+    if isinstance(values, (list, tuple)) and type(pairs.data) is np.ndarray:  # numbers: where x is
+        pairs = wrap(backend.of(x.data).asarray(pairs.data))
+    return broadcast_to(astype(pairs, x.dtype), (x.ndim, 2))
 
 
 def _constant(x: Tensor, widths: tuple[Pair, ...], values: Any) -> Tensor:
@@ -146,15 +149,14 @@ def _odd(mode: str) -> Callable:
         n = x.shape[axis]
         places = np.pad(np.arange(n), (lo, hi), mode=mode)  # type: ignore[call-overload]
         period = n - (mode == "reflect")
-        k = np.arange(-lo, n + hi) // period if period else np.zeros(n + lo + hi, np.intp)
+        lib = backend.of(x.data)
+        k = lib.arange(-lo, n + hi)
+        k = k // period if period else lib.zeros_like(k)
         if period and mode == "reflect":
             k[lo : lo + n] = 0  # the last element itself
         wide = (-1,) + (1,) * (x.ndim - axis - 1)
         odd = k % 2
-        lib = backend.of(x.data)
-        sign, last, first = [
-            lib.asarray(c.reshape(wide), dtype=x.dtype) for c in (1 - 2 * odd, k + odd, odd - k)
-        ]
+        sign, last, first = [c.reshape(wide).astype(x.dtype) for c in (1 - 2 * odd, k + odd, odd - k)]
         return (
             gather(x, places, axis) * sign
             + gather(x, np.array([n - 1]), axis) * last
@@ -171,8 +173,8 @@ def _ramps(pairs: Any) -> Callable:
         n, wide = x.shape[axis], (-1,) + (1,) * (x.ndim - axis - 1)
         parts = []
         for side, (width, edge) in enumerate(((lo, 0), (hi, n - 1))):
-            share = np.arange(width) / (width or 1)
-            share = backend.of(x.data).asarray((share[::-1] if side else share).reshape(wide), dtype=x.dtype)
+            share = backend.of(x.data).arange(width) / (width or 1)
+            share = (share[::-1] if side else share).reshape(wide).astype(x.dtype)
             end = pairs[axis, side]
             parts.append((gather(x, np.array([edge]), axis) - end) * share + end)
         return concatenate([parts[0], x, parts[1]], axis)

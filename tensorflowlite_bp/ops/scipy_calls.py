@@ -1,7 +1,6 @@
 """Calling SciPy (or CuPy's version of it) as the forward of an op: on one array, on stacks, under vmap."""
 
 import functools
-import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +10,9 @@ from ..utils.optional import optional
 
 
 def scipy_of(B: Any, path: str) -> Any:
-    """SciPy's module of that name, or CuPy's version of it."""
+    """SciPy's module of that name, or CuPy's version of it, with SciPy's on the host behind it."""
     if B.name == "cupy":
-        return importlib.import_module(f"cupyx.scipy.{path}")
+        return B.scipy(path)
     return optional(f"scipy.{path}", extra="scipy")
 
 
@@ -44,7 +43,7 @@ def each(B: Any, f: Callable, *arrays: Any) -> Any:
     batch = np.broadcast_shapes(*[a.shape[:-2] for a in arrays])
     flat = [B.broadcast_to(a, batch + a.shape[-2:]).reshape((-1,) + a.shape[-2:]) for a in arrays]
     if not flat[0].shape[0]:
-        like = f(*[np.eye(*a.shape[-2:], dtype=a.dtype) for a in arrays])
+        like = f(*[B.eye(*a.shape[-2:], dtype=a.dtype) for a in arrays])
         return B.empty(batch + like.shape, like.dtype)
     results = [f(*parts) for parts in zip(*flat, strict=True)]
     return B.stack(results).reshape(batch + results[0].shape)

@@ -12,7 +12,7 @@ from numpy.lib.array_utils import normalize_axis_tuple as axis_tuple
 from .._typing import Axis
 from ..autograd.declare import Arguments, operation
 from ..autograd.op import helper
-from ..autograd.record import agree_all, constant, lift
+from ..autograd.record import agree_all, lift, on_host
 from ..autograd.tensor import Tensor
 from ..errors import ShapeError, message
 
@@ -297,7 +297,7 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Arguments:
     """Elements moved along `axis`, those pushed out coming back at the other end (None: of the flattened
     array).
     """
-    x, shift = lift(x), np.asarray(constant("roll", shift)).tolist()
+    x, shift = lift(x), on_host("roll", shift).tolist()
     axis = axis if axis is None else axis_tuple(axis, x.ndim, allow_duplicate=True)
     return (x,), {"shift": tuple(shift) if isinstance(shift, list) else shift, "axis": axis}
 
@@ -327,7 +327,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
             expand_dims(x, along + 1), x.shape[: along + 1] + (int(repeats),) + x.shape[along + 1 :]
         )
         return reshape(wide, x.shape[:along] + (x.shape[along] * int(repeats),) + x.shape[along + 1 :])
-    return gather(x, np.repeat(np.arange(x.shape[along]), np.asarray(repeats)), along)
+    return gather(x, np.repeat(np.arange(x.shape[along]), on_host("repeat", repeats)), along)
 
 
 def gather(x: Tensor, indices: Any, axis: int) -> Tensor:

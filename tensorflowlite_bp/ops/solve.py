@@ -115,7 +115,7 @@ def inv(x: Any) -> Arguments:
 def _cofactors(F: Any, x: Any, out: Any) -> Any:
     """d det / d x, which exists for singular matrices too: det(x) x^-T where x is regular enough."""
     raw, det = (v.data if isinstance(v, Tensor) else v for v in (x, out))
-    scale = abs(raw).max(axis=(-1, -2), initial=0.0) if raw.shape[-1] else np.ones(det.shape)
+    scale = abs(raw).max(axis=(-1, -2)) if raw.shape[-1] else abs(det)
     tiny = np.finfo(raw.dtype).eps ** 0.5 * scale ** raw.shape[-1]
     if always((abs(det) > tiny).all()):
         return out[..., None, None] * t(F.linalg.inv(x))
@@ -131,7 +131,7 @@ def _cofactors(F: Any, x: Any, out: Any) -> Any:
 def _adjugate(F: Any, x: Any) -> Any:
     """The cofactors as a polynomial of x, right to every order (Faddeev and LeVerrier)."""
     n = x.shape[-1]
-    one = F.asarray(np.eye(n), x.dtype) if F is not graph else lift(np.eye(n, dtype=x.dtype))
+    one = F.eye(n, dtype=x.dtype) if F is not graph else lift(by_type[type(x.data)].eye(n, dtype=x.dtype))
     power = one
     for k in range(1, n):
         product = F.matmul(x, power)
@@ -230,7 +230,7 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Tensor, Tensor, i
         raise ShapeError(message("lstsq", f"b must have {m} rows.", received=f"a {a.shape}, b {b.shape}"))
     cut = float(np.finfo(a.dtype).eps) * max(m, n) if rcond is None else rcond
     s = graph.linalg.svdvals(a)
-    rank: Any = (s.data > cut * s.data.max(initial=0.0)).sum()
+    rank: Any = (s.data > cut * (s.data.max() if s.size else 0.0)).sum()
     full = always(rank == n) and m > n
     rank = wrap(rank) if isinstance(rank, Batched) else int(rank)
     x = matmul(pinv(a, rtol=max(cut, 0.0)), b)

@@ -42,7 +42,7 @@ def _carlson(B: Any, xs: tuple[Any, ...], powers: tuple[float, ...]) -> Any:
             fall = sum(powers) - 1
             low = low - 40.0 / B.where(rise > 0, rise, 1.0)
             high = B.log(_extreme(B.maximum, sizes)) + 40.0 / fall
-            n = math.ceil(float((high - low).max(initial=1.0)) / _STEP) + 1
+            n = math.ceil(max(1.0, float((high - low).max())) / _STEP) + 1
             step = (high - low) / n
             u = low[:, None] + step[:, None] * B.arange(n + 1)
             t = B.exp(u)

@@ -9,7 +9,8 @@ import numpy as np
 from ..autograd.op import Op
 from ..autograd.record import applyn
 from ..autograd.tensor import Tensor
-from ..backend.batched import ever
+from ..backend import by_type
+from ..backend.batched import Batched, ever
 from .elementwise import exp, where
 from .special import as_precise, complexes, declared, fixed, floats, one, ordered, run
 
@@ -251,8 +252,10 @@ _SPH_HARM = Op(
 
 def _sph_harm_y(n: Any, m: Any, theta: Any, phi: Any) -> Tensor:
     """The spherical harmonic of degree n and order m at the polar angle theta and the azimuth phi."""
-    n, m = (np.asarray(fixed("sph_harm_y", name, v)) for name, v in (("n", n), ("m", m)))
-    return applyn(_SPH_HARM, tuple(floats(theta, phi)), {"n": n, "m": m})
+    angles = floats(theta, phi)
+    asarray = np.asarray if isinstance(angles[0].data, Batched) else by_type[type(angles[0].data)].asarray
+    n, m = (asarray(fixed("sph_harm_y", name, v)) for name, v in (("n", n), ("m", m)))
+    return applyn(_SPH_HARM, tuple(angles), {"n": n, "m": m})
 
 
 sph_harm_y = declared(_SPH_HARM, _sph_harm_y, lambda B: lambda n, m, t, p: _harmonic(B)(t, p, n=n, m=m))

@@ -173,13 +173,17 @@ def _in_blocks(B: Any, f: Callable, *args: Any) -> Any:
     return out.reshape(shape).astype(dtype)
 
 
+def _largest(x: Any) -> float:
+    return float(x.max()) if x.size else 0.0
+
+
 def _gamma_integral(B: Any, a: Any, x: Any, n: int) -> Any:
     """d^n P(a, x) / d a^n for n >= 1."""
     u0 = B.log(x)
     low = (u0 < B.special.psi(a)) | (u0 < -_DEEP)
     side = B.where(low, -1.0, 1.0)
     width = _width(B, lambda w: x * B.expm1(side * w) - a * side * w, B.where(low, 45.0, 745.0))
-    s, weights = (B.asarray(v) for v in _rule(int(64 + 3 * min(float(width.max(initial=0.0)), 60.0))))
+    s, weights = (B.asarray(v) for v in _rule(int(64 + 3 * min(_largest(width), 60.0))))
     v = (side * width)[:, None] * s
     polys = [_poly(B, k, a)[:, None] for k in range(n)]
 
@@ -217,7 +221,7 @@ def _beta_integral(B: Any, a: Any, b: Any, x: Any, i: int, j: int) -> Any:
         return -(p * left + q * right)
 
     width = _width(B, depth, B.maximum(u0, 0.0) + 45.0)
-    s, weights = (B.asarray(v) for v in _rule(int(64 + 3 * float(width.max(initial=0.0)))))
+    s, weights = (B.asarray(v) for v in _rule(int(64 + 3 * _largest(width))))
     left, right = logs(width[:, None] * s, t0[:, None])
     log_t, log_rest = left + B.log(t0)[:, None], right + B.log1p(-t0)[:, None]
     first, second = B.where(low[:, None], log_t, log_rest), B.where(low[:, None], log_rest, log_t)

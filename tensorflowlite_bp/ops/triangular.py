@@ -9,7 +9,7 @@ from .. import backend
 from ..autograd.declare import Arguments, operation
 from ..autograd.op import Op, graph, helper
 from ..autograd.outputs import joint_vjp
-from ..autograd.record import apply_many
+from ..autograd.record import apply_many, lift
 from ..autograd.tensor import Tensor
 from ..errors import ShapeError, message
 from .elementwise import conjugate
@@ -100,23 +100,14 @@ def _packed(B: Any) -> Callable:
         n = x.shape[-1]
         if not x.size:
             return x.copy(), B.zeros(x.shape[:-1], "int64")
-        flat = x.reshape((-1, n, n))
         lus, rows = [], []
-        for a in flat:
-            lu, pivots = scipy_of(B, "linalg").lu_factor(a, check_finite=False)
-            lus.append(lu)
-            rows.append(permutation(pivots, n))
-        return B.stack(lus).reshape(x.shape), B.asarray(np.stack(rows).reshape(x.shape[:-1]))
+        for a in x.reshape((-1, n, n)):
+            p, lower, upper = scipy_of(B, "linalg").lu(a, check_finite=False)
+            lus.append(B.tril(lower, -1) + upper)
+            rows.append(B.argmax(p, axis=0))
+        return B.stack(lus).reshape(x.shape), B.stack(rows).reshape(x.shape[:-1])
 
     return forward
-
-
-def permutation(pivots: Any, n: int) -> np.ndarray:
-    """The order of rows that LAPACK's successive exchanges lead to."""
-    order = np.arange(n)
-    for i, j in enumerate(pivots.tolist()):
-        order[i], order[j] = order[j], order[i]
-    return order
 
 
 def _packed_back(F: Any, gs: Any, outs: Any, needs: Any, x: Any) -> list[Any]:
@@ -163,7 +154,7 @@ def lu_parts(x: Any) -> tuple[Tensor, Tensor, np.ndarray]:
         rows = _orders(backend.of(x.data))(x.data)
         top = take_along_axis(x, np.broadcast_to(rows[..., None], x.shape), -2)
         lu, _ = lu_packed(top[..., :k, :k])
-    one = np.eye(k, dtype=x.dtype)
+    one = lift(backend.of(lu.data).eye(k, dtype=x.dtype))
     lower, upper = graph.tril(lu, -1) + one, graph.triu(lu)
     if m > n:
         rest = t(triangular_matrix(lu, t(top[..., n:, :]), False, True, False))
@@ -179,7 +170,6 @@ def _orders(B: Any) -> Callable:
     """The order of rows of each rectangular matrix."""
 
     def one(a: Any) -> Any:
-        _, pivots = scipy_of(B, "linalg").lu_factor(a, check_finite=False)
-        return B.asarray(permutation(pivots, a.shape[0])[None])
+        return B.argmax(scipy_of(B, "linalg").lu(a, check_finite=False)[0], axis=0)[None]
 
     return lambda x: each(B, one, x)[..., 0, :] if x.size else B.zeros(x.shape[:-1], "int64")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..autograd.op import graph
-from ..autograd.record import constant, lift
+from ..autograd.record import constant, lift, on_host
 from ..autograd.tensor import Tensor
 from ..backend import common
 from ..errors import ShapeError, message
@@ -190,7 +190,7 @@ def reduceat(ufunc: Any, x: Any, indices: Any, axis: int = 0) -> Tensor:
     x = lift(x)
     axis = normalize_axis_index(axis, x.ndim)
     n = x.shape[axis]
-    starts = np.asarray(constant("reduceat", indices), np.intp)
+    starts = on_host("reduceat", indices).astype(np.intp)
     if starts.size and (starts.min() < 0 or starts.max() >= n):
         bad = starts[(starts < 0) | (starts >= n)][0]
         raise IndexError(

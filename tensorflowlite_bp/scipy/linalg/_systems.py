@@ -14,12 +14,12 @@ from ...errors import DTypeError, message
 from ...ops import decompositions, norms
 from ...ops import solve as systems
 from ...ops.elementwise import astype
-from ...ops.indexing import take_along_axis
+from ...ops.indexing import on_host, take_along_axis
 from ...ops.linalg import matmul
 from ...ops.padding import pad
 from ...ops.scipy_calls import sampled
 from ...ops.solve import check_matrix, floating, h, t
-from ...ops.triangular import lu_packed, lu_parts, permutation, solve_triangular
+from ...ops.triangular import lu_packed, lu_parts, solve_triangular
 
 # ------------------------------------------------------------------ solve
 _TRIANGULAR = {"upper triangular": False, "lower triangular": True}
@@ -70,8 +70,8 @@ def det(a: Any, **_: Any) -> Tensor:
 def pinv(a: Any, *, atol: Any = None, rtol: Any = None, return_rank: bool = False, **_: Any) -> Any:
     """The pseudo-inverse of each matrix; singular values up to atol + rtol times the largest count as 0."""
     a = floating(a)
-    s = np.linalg.svd(a.data, compute_uv=False)
-    largest = s.max(axis=-1, initial=0.0)
+    s = decompositions.svdvals(a.detach()).data
+    largest = s.max(axis=-1) if s.shape[-1] else s.sum(axis=-1)
     if rtol is None:
         rtol = max(a.shape[-2:]) * float(np.finfo(s.dtype).eps) if atol is None else 0.0
     cut = rtol + (atol or 0.0) / np.where(largest > 0, largest, 1)
@@ -99,7 +99,7 @@ def lu(a: Any, permute_l: bool = False, *_: Any, p_indices: bool = False, **__: 
         return take_along_axis(lower, index, -2), upper
     if p_indices:
         return back, lower, upper
-    ones = back[..., None] == np.arange(rows.shape[-1])
+    ones = back[..., None] == backend.of(back).arange(rows.shape[-1])
     return wrap(ones.astype(np.empty(0, lower.dtype).real.dtype)), lower, upper
 
 
@@ -116,14 +116,14 @@ def _exchanges(B: Any) -> Callable:
     """LAPACK's successive exchanges that lead to an order of rows."""
 
     def forward(rows: Any) -> Any:
-        flat = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
+        flat = on_host(rows).reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
         out: Any = np.empty(flat.shape, np.int32)
         for pivots, order in zip(out, flat, strict=True):
             now = list(range(len(order)))
             for i, row in enumerate(order.tolist()):
                 pivots[i] = j = now.index(row)
                 now[i], now[j] = now[j], now[i]
-        return out.reshape(rows.shape)
+        return B.asarray(out.reshape(rows.shape))
 
     return forward
 
@@ -131,7 +131,14 @@ def _exchanges(B: Any) -> Callable:
 @sampled
 def _order(B: Any) -> Callable:
     """The order of rows that exchanges lead to."""
-    return lambda pivots: permutation(pivots, pivots.shape[-1])
+
+    def forward(pivots: Any) -> Any:
+        order = np.arange(pivots.shape[-1])
+        for i, j in enumerate(pivots.tolist()):
+            order[i], order[j] = order[j], order[i]
+        return B.asarray(order)
+
+    return forward
 
 
 def lu_solve(lu_and_piv: Any, b: Any, trans: int = 0, **_: Any) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...autograd.op import graph
-from ...autograd.record import constant
+from ...autograd.record import on_host
 from ...autograd.tensor import Tensor
 from ...errors import message
 from ...ops import fft
@@ -42,7 +42,7 @@ def _window(name: str, window: Any, nperseg: Any, length: int) -> np.ndarray:
     """
     if isinstance(window, (str, tuple)):
         return module("signal").get_window(window, min(256 if nperseg is None else int(nperseg), length))
-    values = np.asarray(constant(f"signal.{name}", window))
+    values = on_host(f"signal.{name}", window)
     if values.ndim != 1 or values.size > length or nperseg not in (None, values.size):
         raise ValueError(
             message(f"signal.{name}", "the window must be a vector of nperseg values, no longer than x.")

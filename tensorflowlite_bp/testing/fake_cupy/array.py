@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from . import signatures
 from .machine import machine
 
 Array = Any
@@ -219,6 +220,7 @@ class ndarray:
 
 def _forwarded(name: str, is_view: bool) -> Any:
     def method(self: ndarray, *args: Any, **kwargs: Any) -> Any:
+        signatures.check(signatures.METHODS, name, args, kwargs)
         if name in MASKED:
             machine.sync(name)
         if not is_view:

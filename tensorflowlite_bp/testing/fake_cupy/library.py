@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import array
+from . import array, signatures
 from .array import ndarray, usable, wrap
 from .machine import CaptureError, OutOfMemoryError, machine
 
@@ -45,12 +45,14 @@ FFT = (
     "rfftfreq rfftn"
 ).split()
 SPECIAL = (
-    "beta betainc betaincinv betaln binom boxcox boxcox1p cbrt chdtr chdtrc chdtri cosdg cosm1 cotdg "
-    "digamma ellipj ellipk ellipkinc ellipkm1 ellipeinc entr erf erfc erfcinv erfcx erfinv exp1 exp10 exp2 "
-    "expi expit expm1 expn exprel gamma gammainc gammaincc gammainccinv gammaincinv gammaln gammasgn huber "
-    "i0 i0e i1 i1e inv_boxcox inv_boxcox1p j0 j1 k0 k0e k1 k1e kl_div lambertw log1p log_expit log_ndtr "
-    "log_softmax loggamma logit logsumexp lpmv multigammaln ndtr ndtri poch polygamma pseudo_huber psi "
-    "rel_entr rgamma shichi sici sinc sindg softmax tandg wright_bessel xlog1py xlogy y0 y1 yn zeta zetac"
+    "bdtr bdtrc bdtri beta betainc betaincinv betaln binom boxcox boxcox1p btdtr btdtri cbrt chdtr chdtrc "
+    "chdtri cosdg cosm1 cotdg digamma ellipeinc ellipj ellipk ellipkinc ellipkm1 entr erf erfc erfcinv erfcx "
+    "erfinv exp1 exp10 exp2 expi expit expm1 expn exprel fdtr fdtrc fdtri gamma gammainc gammaincc "
+    "gammainccinv gammaincinv gammaln gammasgn gdtr gdtrc huber i0 i0e i1 i1e inv_boxcox inv_boxcox1p j0 j1 "
+    "k0 k0e k1 k1e kl_div lambertw log1p log_expit log_ndtr log_softmax loggamma logit logsumexp lpmv "
+    "multigammaln nbdtr nbdtrc nbdtri ndtr ndtri pdtr pdtrc pdtri poch polygamma pseudo_huber psi radian "
+    "rel_entr rgamma round shichi sici sinc sindg softmax sph_harm sph_harm_y spherical_yn tandg "
+    "wright_bessel xlog1py xlogy y0 y1 yn zeta zetac"
 ).split()
 ATOMIC = ("int32", "uint32", "uint64", "float32", "float64")  # what CUDA has atomic operations for
 UFUNCS = (  # the rest of NumPy's ufuncs, CuPy has not
@@ -134,9 +136,10 @@ def call(name: str, function: Any, args: Any, kwargs: Any) -> Any:
     return out if out is not None else wrap(found, *arrays, *parts)
 
 
-def _function(name: str, function: Any) -> Any:
+def _function(name: str, function: Any, table: dict[str, list[str]] = signatures.FUNCTIONS) -> Any:
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
+        signatures.check(table, name, args, kwargs)
         if args and isinstance(args[0], list) and name not in MANY and name not in CREATION:
             raise TypeError(f"cupy.{name} takes device arrays, not lists")
         if name not in CREATION and name not in HOST and not _touches(args, kwargs):
@@ -169,8 +172,8 @@ class Library(types.ModuleType):
         self.__dict__["_source"], self.__dict__["_has"] = source, has
 
     def __getattr__(self, name: str) -> Any:
-        if self.__name__ == "cupyx.scipy.special" and self._source is None:
-            self.__dict__["_source"] = importlib.import_module("scipy.special")
+        if isinstance(self._source, str):  # SciPy's, imported by the first who asks
+            self.__dict__["_source"] = importlib.import_module(self._source)
         if name.startswith("_") or not self._has(name) or not hasattr(self._source, name):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         found = getattr(self._source, name)
@@ -180,9 +183,30 @@ class Library(types.ModuleType):
                 raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
             found = ufunc(found)
         elif callable(found) and not isinstance(found, type):
-            found = _function(name, found)
+            found = _function(name, found, signatures.MODULES.get(self.__name__, {}))
         setattr(self, name, found)
         return found
+
+
+def _of_matrices(name: str) -> Any:
+    """A function of one matrix that reads its status, or a norm, from the device."""
+
+    def run(a: Any, *args: Any, **kwargs: Any) -> Any:
+        if a.ndim != 2:
+            raise np.linalg.LinAlgError(f"{a.ndim}-dimensional array given. Array must be two-dimensional")
+        machine.sync(name)
+        return call(name, getattr(importlib.import_module("scipy.linalg"), name), (a, *args), kwargs)
+
+    return run
+
+
+def _cosines(name: str) -> Any:
+    def run(x: Any, type: int = 2, *args: Any, **kwargs: Any) -> Any:
+        if type not in (2, 3):
+            raise NotImplementedError("Only DCT-II and DCT-III have been implemented.")
+        return call(name, getattr(importlib.import_module("scipy.fft"), name), (x, type, *args), kwargs)
+
+    return run
 
 
 # ------------------------------------------------------------------ devices and streams
@@ -406,9 +430,17 @@ def modules() -> dict[str, Any]:
     cupyx: Any = types.ModuleType("cupyx")
     scipy: Any = types.ModuleType("cupyx.scipy")
     cupyx.scipy = scipy
-    scipy.special = special = Library("cupyx.scipy.special", None, SPECIAL.__contains__)
+    for name in ("special", "linalg", "fft", "signal"):
+        whole = f"cupyx.scipy.{name}"
+        has = SPECIAL if name == "special" else signatures.MODULES[whole]
+        setattr(scipy, name, Library(whole, f"scipy.{name}", has.__contains__))
+    for name in ("lu", "lu_factor", "expm"):
+        setattr(scipy.linalg, name, _of_matrices(name))
+    for name in ("dct", "dst", "idct", "idst"):
+        setattr(scipy.fft, name, _cosines(name))
     return {
-        "cupyx": cupyx, "cupyx.scipy": cupyx.scipy, "cupyx.scipy.special": special,
+        "cupyx": cupyx, "cupyx.scipy": cupyx.scipy, "cupyx.scipy.special": scipy.special,
+        "cupyx.scipy.linalg": scipy.linalg, "cupyx.scipy.fft": scipy.fft, "cupyx.scipy.signal": scipy.signal,
         "cupy": cupy, "cupy.cuda": cupy.cuda, "cupy.linalg": cupy.linalg, "cupy.fft": cupy.fft,
         "cupy.lib": cupy.lib, "cupy.lib.stride_tricks": cupy.lib.stride_tricks,
         "cupy.cuda.memory": cupy.cuda.memory,
