@@ -9,7 +9,7 @@ import numpy as np
 
 from .._typing import Array
 from ..errors import HostFallbackWarning, message
-from ..utils.optional import optional
+from . import numpy_backend
 
 
 class Namespace:
@@ -29,7 +29,9 @@ class Namespace:
         """The host's function on copies: it waits for the device, which a stream that is captured refuses.
         Warns at its first call.
         """
-        function = getattr(optional(self._host, extra="scipy"), name)
+        library, _, path = self._host.partition(".")
+        module = numpy_backend.scipy(path) if library == "scipy" else getattr(np, path)
+        function = getattr(module, name)
         xp, told = self._xp, False
 
         def to_host(a: Any) -> Any:

@@ -375,17 +375,20 @@ def max_pool_gather(x: Array, *, index, window, strides, pads) -> Array:
     return pool.max_gather(np, x, index, window, strides, pads)
 
 
-def __getattr__(name: str) -> Any:
-    """`special` is scipy.special, imported by whoever asks for it: SciPy is optional."""
-    if name != "special":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def scipy(path: str) -> Any:
     try:
-        return importlib.import_module("scipy.special")
+        return importlib.import_module(f"scipy.{path}")
     except ImportError as error:
         raise ImportError(
             message(
-                "scipy.special",
+                f"scipy.{path}",
                 f"SciPy is needed for this function and could not be imported ({error}).",
                 hint='pip install "tensorflowlite-bp[scipy]"',
             )
         ) from error
+
+
+def __getattr__(name: str) -> Any:
+    if name != "special":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return scipy("special")

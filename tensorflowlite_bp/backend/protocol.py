@@ -66,6 +66,10 @@ class Backend(Protocol):
     linalg: Any
     special: Any  # scipy.special, cupyx.scipy.special: imported when asked for
 
+    def scipy(self, path: str) -> Any:
+        """The module scipy.<path>, or its counterpart. Raises ImportError with the pip line."""
+        ...
+
     # dtype: of a sum of integers, where not the library's choice
     def sum(self, x: Array, *, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Array: ...
     def mean(self, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array: ...

@@ -13,7 +13,7 @@ import numpy as np
 from ..autograd.declare import Arguments, operation
 from ..autograd.op import graph
 from ..autograd.tensor import Tensor
-from .scipy_calls import sampled, scipy_of, stacked
+from .scipy_calls import sampled, stacked
 from .special import as_precise, floats
 
 _BLOCK = 256
@@ -85,7 +85,7 @@ def _convolved(B: Any) -> Callable:
     def forward(x: Any, y: Any, *, mode: str, method: str) -> Any:
         if not (x.size and y.size):
             return B.zeros(tuple(max(m + n - 1, 0) for m, n in zip(x.shape, y.shape, strict=True)), x.dtype)
-        return as_precise(scipy_of(B, "signal").convolve(x, y, mode, method), x)
+        return as_precise(B.scipy("signal").convolve(x, y, mode, method), x)
 
     return forward
 
@@ -123,7 +123,7 @@ def _recursion(B: Any) -> Callable:
     def forward(a: Any, v: Any) -> Any:
         one = B.ones(1, a.dtype)
         whole = B.concatenate([one, a])
-        return as_precise(scipy_of(B, "signal").lfilter(one, whole, v), v) if v.size else v.copy()
+        return as_precise(B.scipy("signal").lfilter(one, whole, v), v) if v.size else v.copy()
 
     return forward
 
@@ -157,7 +157,7 @@ def _cosines(B: Any) -> Callable:
             return x.copy()
         if B.name == "cupy" and type in (1, 4):  # CuPy has types 2 and 3
             return _by_fft(B, x, name, type, axis)
-        return getattr(scipy_of(B, "fft"), name)(x, type, axis=axis, norm="ortho")
+        return getattr(B.scipy("fft"), name)(x, type, axis=axis, norm="ortho")
 
     return forward
 

@@ -19,7 +19,7 @@ from ..backend.batched import Batched
 from ..errors import ShapeError, message
 from .elementwise import astype
 from .indexing import on_host
-from .scipy_calls import each, scipy_of, stacked
+from .scipy_calls import each, stacked
 from .solve import check_matrix, t
 from .special import as_precise, floats
 
@@ -64,7 +64,7 @@ def _matrix_function(name: str, forward: Callable, doc: str) -> Callable[[Any], 
 @stacked
 def _expm(B: Any) -> Callable:
     def forward(x: Any) -> Any:
-        f = scipy_of(B, "linalg").expm
+        f = B.scipy("linalg").expm
         out = x.copy() if not x.size else each(B, f, x) if B.name == "cupy" else f(x)  # SciPy's takes stacks
         return out.astype(x.dtype, copy=False)
 
@@ -77,7 +77,7 @@ def _logm(B: Any) -> Callable:
         wide = x.astype(
             "complex128" if x.dtype.kind == "c" else "float64"
         )  # SciPy's own check is made for it
-        out = each(B, scipy_of(B, "linalg").logm, wide) if x.size else wide
+        out = each(B, B.scipy("linalg").logm, wide) if x.size else wide
         return as_precise(out, x)
 
     return forward
@@ -118,7 +118,7 @@ def logm(A: Any, **_: Any) -> Tensor:
 @stacked
 def _sylvester(B: Any) -> Callable:
     def forward(a: Any, b: Any, q: Any) -> Any:
-        return each(B, scipy_of(B, "linalg").solve_sylvester, a, b, q) if q.size else q.copy()
+        return each(B, B.scipy("linalg").solve_sylvester, a, b, q) if q.size else q.copy()
 
     return forward
 
@@ -156,7 +156,7 @@ def sylvester(a: Any, b: Any, q: Any) -> Arguments:
 @stacked
 def _sqrtm(B: Any) -> Callable:
     def forward(x: Any) -> Any:
-        out = each(B, scipy_of(B, "linalg").sqrtm, x) if x.size else x.copy()
+        out = each(B, B.scipy("linalg").sqrtm, x) if x.size else x.copy()
         return as_precise(out.astype(x.dtype, copy=False) if x.dtype.kind == "c" else out, x)
 
     return forward

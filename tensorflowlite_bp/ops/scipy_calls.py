@@ -6,15 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ..utils.optional import optional
-
-
-def scipy_of(B: Any, path: str) -> Any:
-    """SciPy's module of that name, or CuPy's version of it, with SciPy's on the host behind it."""
-    if B.name == "cupy":
-        return B.scipy(path)
-    return optional(f"scipy.{path}", extra="scipy")
-
 
 def sampled(make: Callable) -> Callable:
     """make(B), the forward of an op; under vmap called sample by sample."""

@@ -14,7 +14,7 @@ from ..autograd.tensor import Tensor
 from ..errors import ShapeError, message
 from .elementwise import conjugate
 from .indexing import take_along_axis
-from .scipy_calls import each, scipy_of, stacked
+from .scipy_calls import each, stacked
 from .shape import concatenate, reshape
 from .solve import check_matrix, t
 from .special import floats
@@ -27,7 +27,7 @@ def _solved(B: Any) -> Callable:
         def one(a: Any, b: Any) -> Any:
             if not b.size:
                 return B.zeros(b.shape, b.dtype)
-            return scipy_of(B, "linalg").solve_triangular(
+            return B.scipy("linalg").solve_triangular(
                 a, b, lower=lower, trans=int(transposed), unit_diagonal=unit, check_finite=False
             )
 
@@ -102,7 +102,7 @@ def _packed(B: Any) -> Callable:
             return x.copy(), B.zeros(x.shape[:-1], "int64")
         lus, rows = [], []
         for a in x.reshape((-1, n, n)):
-            p, lower, upper = scipy_of(B, "linalg").lu(a, check_finite=False)
+            p, lower, upper = B.scipy("linalg").lu(a, check_finite=False)
             lus.append(B.tril(lower, -1) + upper)
             rows.append(B.argmax(p, axis=0))
         return B.stack(lus).reshape(x.shape), B.stack(rows).reshape(x.shape[:-1])
@@ -170,6 +170,6 @@ def _orders(B: Any) -> Callable:
     """The order of rows of each rectangular matrix."""
 
     def one(a: Any) -> Any:
-        return B.argmax(scipy_of(B, "linalg").lu(a, check_finite=False)[0], axis=0)[None]
+        return B.argmax(B.scipy("linalg").lu(a, check_finite=False)[0], axis=0)[None]
 
     return lambda x: each(B, one, x)[..., 0, :] if x.size else B.zeros(x.shape[:-1], "int64")

@@ -16,7 +16,6 @@ from ..autograd.tensor import Tensor
 from ..errors import ShapeError, message
 from ..ops.elementwise import where
 from ..ops.linear_maps import along
-from ..ops.scipy_calls import scipy_of
 from ..ops.special import floats
 from ._namespace import names
 
@@ -98,7 +97,7 @@ def _filter_1d(name: str, doc: str) -> Any:
             raise TypeError(message(f"ndimage.{name}", "the parameters of the filter are constants."))
 
         def run(B: Any, rows: Any) -> Any:
-            return getattr(scipy_of(B, "ndimage"), name)(rows, *fixed, axis=-1, **options)
+            return getattr(B.scipy("ndimage"), name)(rows, *fixed, axis=-1, **options)
 
         return along(input, axis, run)
 

@@ -14,7 +14,6 @@ from ...errors import message
 from ...ops import fft
 from ...ops.linear_maps import along, convolve_full, recursion
 from ...ops.padding import pad
-from ...ops.scipy_calls import scipy_of
 from ...ops.shape import concatenate, moveaxis, reshape, stack
 from ...ops.special import complexes, floats
 
@@ -109,7 +108,7 @@ def _linear(name: str, doc: str, before: tuple[str, ...], *after: str) -> Any:
                 given[key] = constant(f"signal.{name}", value)
         first = [given.pop(n) for n in before]
         return along(
-            x, axis, lambda B, rows: getattr(scipy_of(B, "signal"), name)(*first, rows, axis=-1, **given)
+            x, axis, lambda B, rows: getattr(B.scipy("signal"), name)(*first, rows, axis=-1, **given)
         )
 
     function.__name__ = function.__qualname__ = name
