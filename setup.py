@@ -11,6 +11,7 @@ TFLBP_CUDA=0 leaves it out, as `build_ext --inplace` does by itself (CPU kernels
 requires it, "only" builds nothing else. No driver is needed to build.
 """
 
+import hashlib
 import os
 import platform
 import re
@@ -133,8 +134,9 @@ class Build(build_ext):
         os.replace(fresh, target)
 
     def _build_cuda(self, ext):
-        """One translation unit a family of kernels. The front end runs once, for compute_80; ptxas once per
-        GPU."""
+        """One translation unit a family of kernels. The front end runs once, for the oldest GPU's PTX; ptxas
+        once per GPU.
+        """
         import pybind11
 
         arches = os.environ.get("TFLBP_CUDA_ARCHES", CUDA_ARCHES).replace(",", ";").split(";")
@@ -142,58 +144,68 @@ class Build(build_ext):
         codes = ",".join([*(f"sm_{a}" for a in arches), f"compute_{base}"])
         flags = ["-std=c++17", "-O3", "--compress-mode=size", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
         flags += ["-gencode", f"arch=compute_{base},code=[{codes}]", "-I", str(KERNELS)]
-        flags += ["-Xptxas", "-v"]  # registers and spills, which the tests read
-        folder = Path(self.build_temp) / "cuda"
-        folder.mkdir(parents=True, exist_ok=True)
-        newest = newest_header("cuda/*.h", "cuda/*.cuh")
-        told = folder / "flags"  # of the objects in the folder
-        same = told.exists() and told.read_text() == repr([NVCC, flags])
+        flags += ["-Xptxas", "-v"]  # registers and spills, which the tests read, as they do the PTX
+        toolkit = Path(NVCC).parent.parent
 
-        def compile_one(source):
-            made = folder / f"{source.stem}.o"
-            if (
-                self.force
-                or not same
-                or not made.exists()
-                or made.stat().st_mtime < max(newest, source.stat().st_mtime)
-            ):
-                done = subprocess.run(
-                    [NVCC, *flags, "-c", str(source), "-o", str(made)],
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                if done.returncode:
-                    raise RuntimeError(f"{source.name}: {done.stderr[-2000:]}")
-                made.with_suffix(".log").write_text(done.stderr)
-            return str(made)
+        def kernels(source, folder):
+            done = subprocess.run(
+                [NVCC, *flags, "--keep", "--keep-dir", folder, "-c", source, "-o", folder / "made.o"],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                raise RuntimeError(f"{source.name}: {done.stderr[-2000:]}")
+            (folder / "made.log").write_text(done.stderr)
+            next(folder.glob("*.ptx")).rename(folder / "made.ptx")
 
-        def bind(source):
-            toolkit = Path(NVCC).resolve().parent.parent
-            return self.compiler.compile(
-                [source],
+        macros = [("TFLBP_CUDA_BUILT", f'"{";".join(arches)}"')]
+
+        def binding(source, folder):
+            made = self.compiler.compile(
+                [str(source.relative_to(ROOT))],
                 output_dir=str(folder),
-                macros=[("TFLBP_CUDA_BUILT", f'"{";".join(arches)}"')],
+                macros=macros,
                 include_dirs=[str(KERNELS), pybind11.get_include(), str(toolkit / "include")],
                 extra_postargs=COMMON,
             )[0]
+            os.replace(made, folder / "made.o")
 
+        nvcc = [NVCC, os.stat(NVCC).st_mtime]
+        host = [*self.compiler.compiler_so, COMMON, macros, pybind11.__version__, sys.version, nvcc]
+        jobs = [(ROOT / source, host, binding) for source in CUDA_BINDINGS]
+        units = sorted(KERNELS.glob("cuda/*.cu"), key=os.path.getsize, reverse=True)
+        jobs += [(source, [nvcc, flags], kernels) for source in units]
         try:
             os.chdir(ROOT)
             with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
-                bound = [pool.submit(bind, source) for source in CUDA_BINDINGS]
-                objects = list(
-                    pool.map(
-                        compile_one, sorted(KERNELS.glob("cuda/*.cu"), key=os.path.getsize, reverse=True)
-                    )
-                )
-                objects += [job.result() for job in bound]
-            told.write_text(repr([NVCC, flags]))
+                objects = list(pool.map(lambda job: self._cuda_object(*job), jobs))
+            temp = Path(self.build_temp)
+            temp.mkdir(parents=True, exist_ok=True)
+            (temp / "cuda-objects").write_text("\n".join(objects))
             self._link(ext, objects, [*cuda_libraries(), "-Wl,--exclude-libs,ALL", "-pthread"])
         except Exception as error:
             if os.environ.get("TFLBP_BUILD") == "require" or os.environ.get("TFLBP_CUDA") in ("1", "only"):
                 raise
             cuda_skipped(" ".join(str(error).split())[:200])
+
+    def _cuda_object(self, source, how, make):
+        """An object under the digest of all that goes into it: installing, the tests and the benchmarks,
+        which build for other GPUs, compile nothing twice. make(source, folder) leaves made.o, and may leave
+        more.
+        """
+        headers = sorted(p for suffix in ("h", "cuh") for p in KERNELS.glob(f"cuda/*.{suffix}"))
+        text = b"".join(path.read_bytes() for path in [*headers, source])
+        name = f"{source.stem}-{hashlib.sha256(text + repr(how).encode()).hexdigest()[:16]}"
+        made = CUDA_OBJECTS / f"{name}.o"
+        if self.force or not made.exists():
+            CUDA_OBJECTS.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=CUDA_OBJECTS) as folder:
+                make(source, Path(folder))
+                for suffix in (".log", ".ptx", ".o"):
+                    if (fresh := Path(folder, "made" + suffix)).exists():
+                        os.replace(fresh, made.with_suffix(suffix))
+        return str(made)
 
     def copy_extensions_to_source(self):
         """In one move: a running process keeps its old library, a new one never sees half a file."""
@@ -223,6 +235,7 @@ class Build(build_ext):
 
 CUDA_ARCHES = "80;90;100;120"
 CUDA_OLDEST = (12, 8)  # the first that knows sm_100 and sm_120
+CUDA_OBJECTS = ROOT / "build" / "cuda"
 CUDA_BINDINGS = ["kernels/bindings/bind_cuda.cpp", "kernels/bindings/bind_cuda_lt.cpp"]
 
 

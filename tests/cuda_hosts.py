@@ -1,11 +1,12 @@
-"""Hosts for the tests of the CUDA kernels: the emulator, built when first asked for, and a recorder of
-launches.
+"""Hosts for the tests of the CUDA kernels, all on NumPy's arrays: the emulator, built when first asked for, a
+GPU, and a recorder of launches.
 """
 
 import ctypes
 import fcntl
 import functools
 import hashlib
+import importlib
 import importlib.util
 import os
 import platform
@@ -21,7 +22,7 @@ import numpy as np
 import pybind11
 import pytest
 
-from tensorflowlite_bp.backend.cuda import Module
+from tensorflowlite_bp.backend.cuda import Host, Module, Nvrtc, cuda_host
 
 ROOT = Path(__file__).resolve().parent.parent
 KERNELS = ROOT / "kernels"
@@ -90,13 +91,16 @@ def emulator_module():
     return module
 
 
-class Emulator(Module):
-    """Fresh memory is NaN, so that what a kernel leaves out is seen."""
+def poisoned(shape, dtype):
+    """Fresh memory, NaN, so that what a kernel leaves out is seen."""
+    out = np.empty(shape, dtype)
+    out.reshape(-1).view(np.uint8)[...] = 0xFF
+    return out
 
+
+class Emulator(Module):
     def empty(self, shape, dtype):
-        out = np.empty(shape, dtype)
-        out.reshape(-1).view(np.uint8)[...] = 0xFF
-        return out
+        return poisoned(shape, dtype)
 
 
 @functools.cache
@@ -104,16 +108,18 @@ def emulator():
     return Emulator(emulator_module(), np)
 
 
-class Recorder(Emulator):
-    """An emulator that remembers its launches, with all they read and what they made of it, for
-    kernels/tests/replay.cu: at most `most` of each kernel, and none of more than `threads` threads.
+class Arrays(Host):
+    """NumPy's arrays for kernels that `inner` launches, and what a launch reaches: an optimiser's table names
+    arrays by their addresses.
     """
 
-    def __init__(self, module, xp, most=3, threads=30000):
-        super().__init__(module, xp)
-        self.most, self.threads = most, threads
-        self.count, self.launches = {}, []
-        self.known = {}  # arrays by address: what an optimiser's table may name
+    def __init__(self, inner):
+        super().__init__(np)
+        self.inner = inner
+        self.known = {}  # arrays by address
+
+    def empty(self, shape, dtype):
+        return poisoned(shape, dtype)
 
     def value(self, x):
         address = super().value(x)
@@ -121,30 +127,110 @@ class Recorder(Emulator):
             self.known[address] = x
         return address
 
+    def reached(self, args):
+        """(arrays, [(table, word of it, the array that it names)])."""
+        arrays = [a for a in args if isinstance(a, np.ndarray) and a.size]
+        named = [
+            (table, word, self.known[value])
+            for table in arrays
+            if table.dtype == np.int64 and table.ndim == 2 and table.shape[1] == 8
+            for word, value in enumerate(table.reshape(-1).tolist())
+            if value in self.known and word % 8 < 5
+        ]
+        return [*arrays, *(a for _, _, a in named)], named
+
+
+class Device(Arrays):
+    """Kernels on a GPU. Before a launch all that it may touch is copied there, each array between two guards
+    that nothing may change, and afterwards back. inner: the host for CuPy's arrays.
+    """
+
+    GUARD = 256  # bytes, and the alignment that an array's own is kept to
+
+    @property
+    def processors(self):
+        return self.inner.processors
+
+    def _launch(self, name, grid, block, shared, values):
+        arrays, named = self.reached([self.known.get(v, v) for v in values])
+        spans = []  # of memory, those that overlap joined
+        for low, high in sorted(map(np.lib.array_utils.byte_bounds, arrays)):
+            if spans and low < spans[-1][1]:
+                spans[-1][1] = max(spans[-1][1], high)
+            else:
+                spans.append([low, high])
+        guard, size = self.GUARD, 0
+        places = []  # (address, offset in the block, bytes)
+        for low, high in spans:
+            places.append((low, size + guard + low % guard, high - low))
+            size += 2 * guard + -(-(high - low + low % guard) // guard) * guard
+        memory = self.inner.empty((size + guard,), np.uint8)
+        start = -self.inner.value(memory) % guard
+        base = self.inner.value(memory) + start
+
+        def moved(address):
+            for low, offset, n in places:
+                if low <= address < low + n:
+                    return base + offset + address - low
+            return address  # a number, or an array without elements
+
+        image = np.full(size + guard, 0xA5, np.uint8)
+        for low, offset, n in places:
+            image[offset : offset + n] = np.frombuffer(ctypes.string_at(low, n), np.uint8)
+        words = {}  # what the tables hold, and what they hold there
+        for table, word, array in named:
+            at = moved(self.value(table)) - base + 8 * word
+            words[at] = image[at : at + 8].tobytes()
+            image[at : at + 8].view(np.int64)[0] = moved(self.value(array))
+        memory.set(np.roll(image, start))
+        self.inner._launch(name, grid, block, shared, [moved(v) if v in self.known else v for v in values])
+        after = np.roll(memory.get(), -start)
+        for at, before in words.items():
+            assert after[at : at + 8].tobytes() == image[at : at + 8].tobytes(), f"{name} wrote to its table"
+            after[at : at + 8] = np.frombuffer(before, np.uint8)
+        guards = np.ones(image.size, bool)
+        for low, offset, n in places:
+            guards[offset : offset + n] = False
+            ctypes.memmove(low, after[offset : offset + n].ctypes.data, n)
+        assert (after[guards] == 0xA5).all(), f"{name} wrote beyond an array"
+
+
+class Recorder(Arrays):
+    """Launches on `inner`, a host of NumPy's arrays, and remembers them with all they read and what they made
+    of it, for kernels/tests/replay.cu: at most `most` of each kernel, none of more than `threads` threads.
+    """
+
+    def __init__(self, inner, most=3, threads=30000):
+        super().__init__(inner)
+        self.most, self.threads = most, threads
+        self.count, self.launches = {}, []
+
+    @property
+    def processors(self):
+        return self.inner.processors
+
+    def value(self, x):
+        self.inner.value(x)
+        return super().value(x)
+
     def launch(self, name, grid, block, args, shared=0):
         sizes = [
             *(grid if isinstance(grid, tuple) else (grid,)),
             *(block if isinstance(block, tuple) else (block,)),
         ]
         if self.count.get(name, 0) >= self.most or np.prod(sizes) > self.threads or 0 in sizes:
-            super().launch(name, grid, block, args, shared)
+            self.inner.launch(name, grid, block, args, shared)
             return
         self.count[name] = self.count.get(name, 0) + 1
-        arrays = [a for a in args if isinstance(a, np.ndarray)]
-        moved = []
-        for table in [a for a in arrays if a.dtype == np.int64 and a.ndim == 2 and a.shape[1] == 8]:
-            for word, value in enumerate(table.reshape(-1).tolist()):
-                if value in self.known and word % 8 < 5:
-                    arrays.append(self.known[value])
-                    moved.append((table, word, self.known[value]))
+        named = self.reached(args)[1]
         places = {}  # a buffer for each address
-        for a in arrays:
-            _, high = np.lib.array_utils.byte_bounds(a) if a.size else (super().value(a),) * 2
-            start = super().value(a)
+        for a in [*(a for a in args if isinstance(a, np.ndarray)), *(a for _, _, a in named)]:
+            start = self.value(a)
+            _, high = np.lib.array_utils.byte_bounds(a) if a.size else (start, start)
             places[start] = max(places.get(start, 0), high - start)
         order = {start: i for i, start in enumerate(places)}
         before = [ctypes.string_at(start, n) for start, n in places.items()]
-        super().launch(name, grid, block, args, shared)
+        self.inner.launch(name, grid, block, args, shared)
         after = [ctypes.string_at(start, n) for start, n in places.items()]
         out = [self._words(len(name)), name.encode()]
         g = (*(grid if isinstance(grid, tuple) else (grid,)), 1, 1)[:3]
@@ -152,15 +238,12 @@ class Recorder(Emulator):
         out.append(self._words(*g, *b, shared, len(places)))
         for (start, n), old, new in zip(places.items(), before, after, strict=True):
             out += [self._words(start % 16, n), old, new]
-        out.append(self._words(len(moved)))
-        out += [
-            self._words(order[Emulator.value(self, t)], w, order[Emulator.value(self, a)])
-            for t, w, a in moved
-        ]
+        out.append(self._words(len(named)))
+        out += [self._words(order[self.value(t)], w, order[self.value(a)]) for t, w, a in named]
         out.append(self._words(len(args)))
         for a in args:
             if isinstance(a, np.ndarray):
-                out.append(self._words(1, order[Emulator.value(self, a)]))
+                out.append(self._words(1, order[self.value(a)]))
             elif isinstance(a, float):
                 out.append(self._words(0) + struct.pack("=d", a))
             else:
@@ -184,13 +267,39 @@ def named(dtype):
     return np.dtype(dtype).name
 
 
-@pytest.fixture
-def shuffled():
-    """The emulator, with its threads in random order. tests/test_cuda_sanitizers.py compares the orders."""
-    found = emulator()
-    found.module.schedule(2, 12345)
-    yield found
-    found.module.schedule(0)
+@pytest.fixture(
+    params=[
+        pytest.param("emulator", marks=needs_emulator),
+        pytest.param("nvcc", marks=pytest.mark.gpu),
+        pytest.param("nvrtc", marks=pytest.mark.gpu),
+    ]
+)
+def hosts(request):
+    """The emulator, with its threads in random order (tests/test_cuda_sanitizers.py compares the orders), and
+    on a GPU what nvcc and what NVRTC have compiled.
+    """
+    if request.param == "emulator":
+        found = emulator()
+        found.module.schedule(2, 12345)
+        yield found
+        found.module.schedule(0)
+        return
+    cupy = request.getfixturevalue("gpu")
+    if request.param == "nvrtc":
+        if not hasattr(cupy, "RawModule"):
+            pytest.skip("the stand-in compiles nothing")
+        yield Device(nvrtc())
+        return
+    inner = cuda_host()
+    if not isinstance(inner, Module):
+        pytest.skip(inner.note)
+    yield Device(inner)
+
+
+@functools.cache
+def nvrtc():
+    """One for all tests: it keeps what it has compiled."""
+    return Nvrtc(importlib.import_module("cupy"))
 
 
 def close(got, want, factor=1.0, terms=1e-30):

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from cuda_hosts import FLOATS, close, named, needs_emulator, shuffled
+from cuda_hosts import FLOATS, close, hosts, named
 
 from tensorflowlite_bp.backend import attention
 from tensorflowlite_bp.backend.cuda import attention as cuda_attention
 
-pytestmark = needs_emulator
-host = shuffled
+host = hosts
 
 SHAPES = [  # heads, rows, keys, depth, width
     (1, 1, 1, 1, 1),

@@ -5,13 +5,12 @@ import itertools
 import ml_dtypes
 import numpy as np
 import pytest
-from cuda_hosts import FLOATS, close, named, needs_emulator, shuffled
+from cuda_hosts import FLOATS, close, hosts, named
 
 from tensorflowlite_bp.backend import pool
 from tensorflowlite_bp.backend.cuda import lookup, pooling
 
-pytestmark = needs_emulator
-host = shuffled
+host = hosts
 dtypes = pytest.mark.parametrize("dtype", FLOATS, ids=named)
 
 

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from cuda_hosts import FLOATS, close, named, needs_emulator, offset, shuffled
+from cuda_hosts import FLOATS, close, hosts, named, offset
 
 from tensorflowlite_bp.backend import common
 from tensorflowlite_bp.backend.cuda import losses
 
-pytestmark = needs_emulator
-host = shuffled
+host = hosts
 
 
 ROWS = [(1, 1), (3, 7), (5, 10), (2, 1000), (3, 1025), (1, 9000), (2, 25000)]

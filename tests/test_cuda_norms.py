@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from cuda_hosts import FLOATS, close, named, needs_emulator, offset, shuffled
+from cuda_hosts import FLOATS, close, hosts, named, offset
 
 from tensorflowlite_bp.backend import common
 from tensorflowlite_bp.backend.cuda import norms
 
-pytestmark = needs_emulator
-host = shuffled
+host = hosts
 torch = pytest.importorskip("torch")
 
 dtypes = pytest.mark.parametrize("dtype", FLOATS, ids=named)

@@ -6,14 +6,13 @@ import itertools
 
 import numpy as np
 import pytest
-from cuda_hosts import FLOATS, close, named, needs_emulator, shuffled
+from cuda_hosts import FLOATS, close, hosts, named
 
 from tensorflowlite_bp.backend import common, conv
 from tensorflowlite_bp.backend.cuda import conv as cuda_conv
 from tensorflowlite_bp.backend.cuda import products
 
-pytestmark = needs_emulator
-host = shuffled
+host = hosts
 dtypes = pytest.mark.parametrize("dtype", FLOATS, ids=named)
 TURNS = list(itertools.product([False, True], repeat=2))
 

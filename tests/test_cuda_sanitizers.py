@@ -14,7 +14,7 @@ import test_cuda_losses
 import test_cuda_norms
 import test_cuda_optimizers
 import test_cuda_products
-from cuda_hosts import KERNELS, Recorder, build, emulator_module, kernel_sources, needs_emulator
+from cuda_hosts import KERNELS, Recorder, build, emulator, emulator_module, kernel_sources, needs_emulator
 
 from tensorflowlite_bp.backend.cuda import losses
 
@@ -75,9 +75,8 @@ def draw(host, dtypes):
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     """The file, and the names of the kernels in it."""
-    module = emulator_module()
-    module.schedule(0)
-    host = Recorder(module, np)
+    emulator().module.schedule(0)
+    host = Recorder(emulator())
     draw(host, test_cuda_losses.FLOATS)
     path = tmp_path_factory.mktemp("recorded") / "launches"
     host.save(path)
@@ -122,7 +121,7 @@ def test_planted_mistakes_are_found_in_recorded_launches(tmp_path):
     """The recorder and the replay see what they are for: a result that differs, and memory that is too
     short.
     """
-    host = Recorder(emulator_module(), np)
+    host = Recorder(emulator())
     losses.softmax(host, np.ones((3, 7), np.float32))
     path = tmp_path / "launches"
     flags, of_emulator = BUILDS["asan"]

@@ -22,11 +22,8 @@ def test_on_the_stand_in(program, outcome):
 
 @pytest.mark.gpu
 @each
-def test_on_cupy(program, outcome):
-    cupy = pytest.importorskip("cupy")
-    if not cupy.is_available():
-        pytest.skip("no GPU")
-    run(cupy, program, outcome)
+def test_on_cupy(gpu, program, outcome):
+    run(gpu, program, outcome)
 
 
 def test_names_are_cupys():

@@ -1,5 +1,7 @@
 """Training on the stand-in for CuPy: the CPU's results, without waiting for the device, in steady memory."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -59,8 +61,8 @@ def problem(make, shape):
     return x, r.integers(0, 3, shape[0])
 
 
-def train(make, shape, optimizer, steps=3):
-    """(losses, weights, counts of each step) on the current backend."""
+def train(make, shape, optimizer, steps=3, during=contextlib.nullcontext):
+    """(losses, weights, counts of each step) on the current backend. during(): entered around each step."""
     bp.random.seed(5)
     lib = backend.current()
     x, y = [bp.tensor(lib.asarray(a)) for a in problem(make, shape)]
@@ -70,10 +72,11 @@ def train(make, shape, optimizer, steps=3):
     losses, counts = [], []
     for _ in range(steps):
         before = fake_cupy.machine.counts.snapshot()
-        loss = bp.nn.softmax_cross_entropy(model(x, training=True), y)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        with during():
+            loss = bp.nn.softmax_cross_entropy(model(x, training=True), y)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
         after = fake_cupy.machine.counts.snapshot()
         counts.append({name: after[name] - before[name] for name in after})
         losses.append(loss)
