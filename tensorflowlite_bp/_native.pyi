@@ -131,6 +131,42 @@ def attention_backward(
     g: _Array, q: _Array, k: _Array, v: _Array, out: _Array, lse: _Array, causal: bool, scale: float
 ) -> tuple[_Array, _Array, _Array] | None: ...
 
+# ------------------------------------------------------- recurrent layers
+RECURRENTS: tuple[str, ...]  # kind is a position in it; gru has its reset gate after the product
+_Kept = tuple[_Array, _Array, _Array | None]  # gates, h and c (LSTM only) of all steps, steps first
+
+def recurrent_forward(
+    kind: int,
+    x: _Array,
+    h0: _Array,
+    c0: _Array | None,
+    w: _Array,
+    u: _Array,
+    b: _Array | None,
+    mask: NDArray[np.bool_] | None,
+    reverse: bool,
+    sequences: bool,
+    keeps: bool,
+) -> tuple[_Array | None, _Array, _Array | None, _Kept | None] | None:
+    """x (batch, steps, features): the outputs, if `sequences`; the last h and c; what backward needs."""
+
+def recurrent_backward(
+    kind: int,
+    g_out: _Array | None,
+    g_h: _Array | None,
+    g_c: _Array | None,
+    x: _Array,
+    w: _Array,
+    u: _Array,
+    mask: NDArray[np.bool_] | None,
+    reverse: bool,
+    gates: _Array,
+    hs: _Array,
+    cs: _Array | None,
+    needs: tuple[bool, ...],
+) -> tuple[_Array | None, ...] | None:
+    """The gradients of x, h0, c0, w, u and b, where needed."""
+
 # --------------------------------------------------------------- optimisers
 def sgd_step(
     params: _Arrays,

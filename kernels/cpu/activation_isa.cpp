@@ -22,17 +22,6 @@ inline T positive_part(T x) {
     return x > 0 || x != x ? x : T(0);
 }
 
-// 1 / (1 + exp(-x)), from exp of a negative number alone; 1 - it as well, which has its own digits.
-template <class T>
-struct Sigmoid {
-    T value, rest;
-    explicit Sigmoid(T x) {
-        const T e = exp_neg(-absolute(x)), near = T(1) / (T(1) + e), far = e * near;
-        value = x > 0 ? near : far;
-        rest = x > 0 ? far : near;
-    }
-};
-
 // Each kind: value(x), and the derivative from what the op keeps, x or the result.
 struct Relu {  // the forwards of relu and tanh are NumPy's
     template <class T>

@@ -65,7 +65,7 @@ bool gemm(const GemmArgs<T>& g) {
     const GemmFunctions<T>& f = functions(T());
     const CacheSizes cache{cache_sizes().l2, kSharedCache};
     // Chosen by the whole problem, never by a thread's share of it: the two sum in different orders.
-    const bool dots = g.m <= kDotRows && g.b.trans && !g.a.trans;
+    const bool dots = g.m <= kDotRows && g.b.trans && !g.a.trans && !g.add;
     const bool small = double(g.m) * double(g.n) * double(g.k) < kOneThreadBelow;
     // Two pieces per thread: a thread that wakes late or loses its core leaves the rest to the others.
     const int64_t threads = num_threads();

@@ -1,4 +1,4 @@
-// C = op(A) op(B) (+ bias, ReLU), row-major, float32 and float64.
+// C = op(A) op(B) (+ C, bias, ReLU), row-major, float32 and float64.
 //
 // gemm.cpp cuts C into jobs; gemm_isa.cpp (once per instruction set) computes one job on one thread:
 //   gemm_micro.h   a tile of C in registers over a block of k
@@ -30,8 +30,9 @@ struct GemmArgs {
     Operand<T> a, b;
     T* c;
     int64_t ldc;
-    const T* bias;  // n values added to every row, or null
-    bool relu;      // C = max(C, 0) after the bias; NaN stays NaN
+    const T* bias;     // n values added to every row, or null
+    bool relu;         // C = max(C, 0) after the bias; NaN stays NaN
+    bool add = false;  // C += instead of C =
 };
 
 constexpr int64_t kDotRows = 3;

@@ -78,7 +78,7 @@ template <class T>
 void fill_with_bias(const GemmArgs<T>& g) {  // k = 0: the sum is empty
     for (int64_t i = 0; i < g.m; i++)
         for (int64_t j = 0; j < g.n; j++) {
-            const T v = g.bias ? g.bias[j] : T(0);
+            const T v = (g.add ? g.c[i * g.ldc + j] : T(0)) + (g.bias ? g.bias[j] : T(0));
             g.c[i * g.ldc + j] = g.relu && v < 0 ? T(0) : v;
         }
 }
@@ -157,7 +157,7 @@ class Gemm {
         t.segments = 1, t.a_at = t.b_at = kNowhere;
         t.keep = panel, t.ldkeep = ldpanel;
         t.ldc = g.ldc;
-        t.add = k0 > 0;
+        t.add = g.add || k0 > 0;
         t.finish = k0 + k == g.k && (g.bias || g.relu);
         t.bias = g.bias ? g.bias + j : nullptr;
         t.low = g.relu ? T(0) : -T(__builtin_inff());

@@ -41,6 +41,8 @@ inline float root(float x) { return sqrtf(x); }
 inline double root(double x) { return sqrt(x); }
 inline float absolute(float x) { return fabsf(x); }
 inline double absolute(double x) { return fabs(x); }
+inline float with_sign(float x, float of) { return copysignf(x, of); }
+inline double with_sign(double x, double of) { return copysign(x, of); }
 template <class T>
 inline T larger(T a, T b) {
     return a > b ? a : b;
@@ -67,9 +69,12 @@ inline T group_sum(int64_t n, const F& term) {
     return total + side[0];
 }
 
-// exp(x) for x <= 0 (right up to 88 and 709), within 1 ulp; 0 where the result would be subnormal; NaN for
-// NaN.
-inline float exp_neg(float x) {
+// The parts of exp(x) = (rest + 1) scale, scale = 2^n.
+template <class T>
+struct ExpParts {
+    T rest, scale;
+};
+inline ExpParts<float> exp_parts(float x) {
     const float shift = 12582912.f;  // 1.5 * 2^23
     const float z = x * 1.44269504f + shift, n = z - shift;
     const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two parts, n * first is exact
@@ -78,11 +83,9 @@ inline float exp_neg(float x) {
     p = p * r + 4.1668294728e-2f;
     p = p * r + 0.16666522128f;
     p = p * r + 0.4999999392f;
-    const float e = (p * r * r + r) + 1.f;
-    const float scale = from_bits((bits(z) << 23) + 0x3f800000u);  // 2^n
-    return x < -87.33654f ? 0.f : e * scale;
+    return {p * r * r + r, from_bits((bits(z) << 23) + 0x3f800000u)};
 }
-inline double exp_neg(double x) {
+inline ExpParts<double> exp_parts(double x) {
     const double shift = 6755399441055744.0;  // 1.5 * 2^52
     const double z = x * 1.4426950408889634074 + shift, n = z - shift;
     const double r = (x - n * 0.6931471803691238) - n * 1.9082149292705878161e-10;
@@ -96,9 +99,38 @@ inline double exp_neg(double x) {
     p = p * r + 4.1666666666539427762e-2;
     p = p * r + 0.16666666666666431795;
     p = p * r + 0.50000000000000093267;
-    const double e = (p * r * r + r) + 1.0;
-    const double scale = from_bits((bits(z) << 52) + 0x3ff0000000000000u);
-    return x < -708.3964185322641 ? 0.0 : e * scale;
+    return {p * r * r + r, from_bits((bits(z) << 52) + 0x3ff0000000000000u)};
+}
+
+// exp(x) for x <= 0 (right up to 88 and 709), within 1 ulp; 0 where the result would be subnormal; NaN for
+// NaN.
+inline float exp_neg(float x) {
+    const ExpParts<float> e = exp_parts(x);
+    return x < -87.33654f ? 0.f : (e.rest + 1.f) * e.scale;
+}
+inline double exp_neg(double x) {
+    const ExpParts<double> e = exp_parts(x);
+    return x < -708.3964185322641 ? 0.0 : (e.rest + 1.0) * e.scale;
+}
+
+// 1 / (1 + exp(-x)), from exp of a negative number alone; 1 - it as well, which has its own digits.
+template <class T>
+struct Sigmoid {
+    T value, rest;
+    explicit Sigmoid(T x) {
+        const T e = exp_neg(-absolute(x)), near = T(1) / (T(1) + e), far = e * near;
+        value = x > 0 ? near : far;
+        rest = x > 0 ? far : near;
+    }
+};
+
+// tanh(|x|) = -m / (m + 2), m = exp(-2 |x|) - 1 without cancellation, within 3 ulp; 1 from 20 on.
+template <class T>
+inline T tanh_of(T x) {
+    const T u = absolute(x), v = u < T(20) || u != u ? u : T(20);
+    const ExpParts<T> e = exp_parts(T(-2) * v);
+    const T m = e.rest * e.scale + (e.scale - T(1));
+    return with_sign(absolute(m) / (m + T(2)), x);
 }
 
 // log(1 + f) for f in [sqrt(1/2) - 1, sqrt(2) - 1]: 2 atanh(f / (2 + f)), in the form of fdlibm's e_log.c.

@@ -1,8 +1,10 @@
-// Activations, normalisations of rows and groups, pooling, rows of a table, optimiser steps: see driver.cpp.
+// Activations, normalisations of rows and groups, pooling, rows of a table, optimiser steps, attention,
+// convolution, recurrent layers: see driver.cpp.
 #include <initializer_list>
 
 #include "cpu/attention.h"
 #include "cpu/conv.h"
+#include "cpu/recurrent.h"
 #include "driver.h"
 #include "tflbp/kernels.h"
 
@@ -115,6 +117,65 @@ void run_attention(int64_t heads, int64_t rows, int64_t keys, int64_t depth, int
 }
 
 template <class T>
+void run_recurrent(const RecurrentShape& s, bool masked, bool keeps) {
+    if (!gemm_available()) return;
+    const int64_t rows = s.batch * s.steps, n = s.batch * s.units, columns = s.columns(),
+                  slots = keeps ? s.steps + 1 : 2;
+    Buffer<T> x(rows * s.features), w(s.features * columns), u(s.units * columns), b(2 * columns), h0(n),
+        c0(n), ordered(x.size), gates(rows * s.kept()), hs(slots * n), cs(slots * n), out(rows * s.units);
+    std::unique_ptr<uint8_t[]> mask(new uint8_t[(size_t)rows]);
+    for (int64_t i = 0; i < rows; ++i) mask[(size_t)i] = uniform() < 0.6;
+    const uint8_t* on = masked ? mask.get() : nullptr;
+    const bool carries = s.kind == kLstm, orders = s.projects_first() && !s.in_order();
+    if (!recurrent_forward<T>({s, x, w, u, b, h0, carries ? c0.p.get() : nullptr, on, keeps,
+                               orders ? ordered.p.get() : nullptr, gates, hs, carries ? cs.p.get() : nullptr,
+                               keeps ? out.p.get() : nullptr}))
+        std::exit(1);
+    if (!keeps) return;
+    out.check("recurrent");
+    Buffer<T> slopes(rows * s.pre()), turned(u.size), dx(x.size), dh0(n), dc0(n), dw(w.size), du(u.size),
+        db(s.kind == kGruAfter ? 2 * columns : columns);
+    for (bool all : {false, true}) {
+        if (!recurrent_backward<T>({s,
+                                    out,
+                                    all ? h0.p.get() : nullptr,
+                                    all ? c0.p.get() : nullptr,
+                                    x,
+                                    w,
+                                    u,
+                                    on,
+                                    gates,
+                                    hs,
+                                    carries ? cs.p.get() : nullptr,
+                                    s.in_order() ? nullptr : ordered.p.get(),
+                                    slopes,
+                                    turned,
+                                    dx,
+                                    all ? dh0.p.get() : nullptr,
+                                    all ? dc0.p.get() : nullptr,
+                                    dw,
+                                    du,
+                                    db}))
+            std::exit(1);
+    }
+    dx.check("recurrent dx"), dh0.check("recurrent dh0"), dc0.check("recurrent dc0");
+    dw.check("recurrent dw"), du.check("recurrent du"), db.check("recurrent db");
+}
+
+template <class T>
+void run_recurrents() {
+    for (Recurrent kind : {kLstm, kGruAfter, kGruBefore, kTanhRnn, kReluRnn})
+        for (bool reverse : {false, true})
+            for (bool masked : {false, true})
+                for (bool keeps : {false, true}) {
+                    run_recurrent<T>({kind, 1, 1, 1, 1, reverse}, masked, keeps);
+                    run_recurrent<T>({kind, 1, 4, 3, 5, reverse}, masked, keeps);
+                    run_recurrent<T>({kind, 3, 2, 17, 33, reverse}, masked, keeps);
+                    run_recurrent<T>({kind, 70, 3, 5, 16, reverse}, masked, keeps);
+                }
+}
+
+template <class T>
 void run_products() {
     run_attention<T>(1, 1, 1, 1, 1), run_attention<T>(3, 7, 5, 4, 6), run_attention<T>(2, 130, 130, 16, 17);
     run_attention<T>(2, 90, 700, 5, 33);
@@ -186,6 +247,7 @@ void run_rest(const PoolTable<T>& pool, const RowsTable<T>& rows, const Optimize
 
 void run_fused() {
     run_products<float>(), run_products<double>();
+    run_recurrents<float>(), run_recurrents<double>();
     run_depthwise_all(TFLBP_DISPATCH(depthwise_f32)), run_depthwise_all(TFLBP_DISPATCH(depthwise_f64));
     run_rest(TFLBP_DISPATCH(pool_f32), TFLBP_DISPATCH(rows_f32), TFLBP_DISPATCH(optimizer_f32));
     run_rest(TFLBP_DISPATCH(pool_f64), TFLBP_DISPATCH(rows_f64), TFLBP_DISPATCH(optimizer_f64));

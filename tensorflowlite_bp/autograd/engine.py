@@ -338,7 +338,7 @@ def _pull_reference(n: Any, op: Op, args: list[Any], g: Tensor, needs: tuple[boo
     inner = [isolate(a) if need else a for a, need in zip(args, needs, strict=True)]
     out = op.reference(*inner, **n.params)  # type: ignore[misc]
     targets = [a.node for a, need in zip(inner, needs, strict=True) if need]
-    grads = iter(pull([out.node], [g], targets, create_graph=True))
+    grads = iter(pull(*outputs.paired(out, g), targets, create_graph=True))
     return [next(grads) if need else None for need in needs]
 
 

@@ -11,6 +11,7 @@ from ..backend.batched import Batched, MappedValueError
 from . import outputs
 from .engine import arguments, isolate, library, looped, pull, pull_graph, slice_of, wrap_raw
 from .modes import enable_grad, no_grad, recording
+from .node import Parts
 from .op import Op, Spec, graph
 from .overwrites import check_overwritten, overwritten
 from .record import applyn
@@ -99,8 +100,10 @@ def _push_by_two_pulls(n: Any, ts: list[Any], record: bool) -> Any:
             out = n.op.reference(*inner, **n.params)
             sources = [a.node for a, need in zip(inner, needs, strict=True) if need]
             tangents = [t if record else wrap(t) for t in ts if t is not None]
-            moved = push([out.node], sources, tangents)[0]
-            return moved if record or moved is None else moved.data
+            several = isinstance(out, tuple)
+            found = push([o.node for o in (out if several else (out,))], sources, tangents)
+            found = [t if record or t is None else t.data for t in found]
+            return Parts(found) if several else found[0]
         pulled = pull_graph(n, zero, needs, args, at=n if record else None)
     roots = [
         i for i, need in zip(pulled, needs, strict=True) if need and i is not None and i.node is not None

@@ -63,6 +63,14 @@ def joint_jvp(rule: Callable) -> Callable:
     return jvp
 
 
+def paired(out: Any, g: Any) -> tuple[list[Any], list[Any]]:
+    """The nodes of a function's result, or results, and their cotangents, where there are both."""
+    if type(g) is not Parts:
+        return [out.node], [g]
+    both = [(o.node, i) for o, i in zip(out, g.items, strict=True) if o.node is not None and i is not None]
+    return [node for node, _ in both], [i for _, i in both]
+
+
 def zero_cotangents(node: Any, like: Tensor) -> tuple[Any, list[Any]]:
     """Zeros that record, one per result of a node, and their leaves; on `like`'s device, and of its dtype
     where the node does not know the result's.

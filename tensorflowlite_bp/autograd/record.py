@@ -133,19 +133,23 @@ def apply_aux(op: Op, args: tuple[Tensor, ...], params: dict[str, Any]) -> tuple
 
 
 def apply_many(op: Op, args: tuple[Tensor, ...], params: dict[str, Any]) -> tuple[Tensor, ...]:
-    """An op of several results."""
+    """An op of several results. One with `aux` gives (results, aux)."""
     data = [s.data for s in args]
     cls = type(data[0])
     for s in data:
         if type(s) is not cls:
             return apply_many(op, one_class(op, args, params), params)
     found = op.forward[cls](*data, **params)
+    aux = None
+    if op.aux:
+        found, aux = found
     outs = tuple([a if type(a) is cls else as_array(a, cls) for a in found])
     values = [wrap(a) for a in outs]
     parents = tuple([s.node for s in args])
     if recording() and parents.count(None) != len(parents):
         shape = tuple([Spec(a) for a in outs])
-        project(values, NodeN(op, parents, _kept(op, data), params, outs if op.so else None, shape))
+        out = aux if op.aux else outs if op.so else None
+        project(values, NodeN(op, parents, _kept(op, data), params, out, shape))
     return tuple(values)
 
 

@@ -27,6 +27,7 @@ from . import (
     cupy_scatter,
     pool,
     protocol,
+    recurrent,
     row_norms,
     series,
 )
@@ -354,6 +355,14 @@ def avg_pool_forward(x: Array, *, window, strides, pads) -> Array:
 
 def avg_pool_input_grad(g: Array, *, x_shape, window, strides, pads) -> Array:
     return pool.avg_input_grad(xp, g, x_shape, window, strides, pads)
+
+
+def recurrent_forward(*args: Any, **params: Any) -> tuple:
+    return recurrent.forward(xp, *args, **params)
+
+
+def recurrent_backward(*args: Any, **params: Any) -> tuple:
+    return recurrent.backward(xp, *args, **params)
 
 
 # the kernels, in front of the compositions above, which they call for what they do not take

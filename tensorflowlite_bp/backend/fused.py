@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array
-from . import activations, common, conv, erf, pool, row_norms
+from . import activations, common, conv, erf, pool, recurrent, row_norms
 from .common import is_narrow
 from .native import native
 
@@ -233,3 +233,40 @@ def group_norm_backward(
         if found is not None:
             return tuple([i.astype(x.dtype, copy=False) for i in found])
     return row_norms.group_norm_backward(np, g, x, weight, mean, inv_std, groups=groups)
+
+
+# ------------------------------------------------------------------ recurrent layers
+def recurrent_forward(
+    x: Array, states: tuple, w: Array, u: Array, b: Any, *, kind, mask, reverse, sequences, keeps
+) -> tuple:
+    """As recurrent.forward; the kernel keeps (gates, h, c or None), each of all steps."""
+    if fits(x):
+        number, given = recurrent.KINDS.index(kind), [plain(a) for a in (x, *(*states, None)[:2], w, u, b)]
+        found = native.recurrent_forward(number, *given, _rows_of(mask), reverse, sequences, keeps)  # type: ignore[union-attr]
+        if found is not None:
+            out, *last = [None if i is None else i.astype(x.dtype, copy=False) for i in found[:3]]
+            return out, tuple(last[: len(states)]), found[3]
+    return recurrent.forward(
+        np, x, states, w, u, b, kind=kind, mask=mask, reverse=reverse, sequences=sequences, keeps=keeps
+    )
+
+
+def recurrent_backward(
+    gs: tuple, x: Array, states: tuple, w: Array, u: Array, b: Any, *, kind, mask, reverse, kept, needs
+) -> tuple:
+    if type(kept) is not tuple:
+        return recurrent.backward(
+            np, gs, x, states, w, u, b, kind=kind, mask=mask, reverse=reverse, kept=kept, needs=needs
+        )
+    one = len(states) == 1
+    wanted = ((*needs[:2], False, *needs[2:]) if one else needs) + (False,)
+    cotangents, given = [plain(g) for g in (*gs, None)[:3]], [plain(a) for a in (x, w, u)]
+    found: Any = native.recurrent_backward(  # type: ignore[union-attr]
+        recurrent.KINDS.index(kind), *cotangents, *given, _rows_of(mask), reverse, *kept, wanted[:6]
+    )
+    found = [None if i is None else i.astype(x.dtype, copy=False) for i in found]
+    return tuple([*found[:2], *found[3:]] if one else found)
+
+
+def _rows_of(mask: Any) -> Any:
+    return None if mask is None else np.asarray(mask, order="C")

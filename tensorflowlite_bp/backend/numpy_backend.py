@@ -37,6 +37,8 @@ from .fused import (
     lion_step,
     max_pool_forward,
     max_pool_input_grad,
+    recurrent_backward,
+    recurrent_forward,
     rmsprop_step,
     row_norm,
     row_norm_backward,

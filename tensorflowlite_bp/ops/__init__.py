@@ -21,6 +21,7 @@ from . import (
     norms,
     padding,
     random,
+    recurrent,
     reductions,
     row_norms,
     shape,
