@@ -27,6 +27,12 @@ def same(got, want, factor=4):
         close(one, other, factor)
 
 
+def hyper_of(host, *numbers):
+    hyper = host.empty((3,), np.float64)
+    optimizers.begin(host, hyper, *numbers, *[1.0] * (3 - len(numbers)))
+    return hyper
+
+
 @dtypes
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
 @pytest.mark.parametrize(("decay", "scale"), [(0.0, 1.0), (0.01, 0.5)])
@@ -37,7 +43,7 @@ def test_sgd(host, dtype, momentum, nesterov, decay, scale):
     want_p, want_v = wide(p), None if v is None else wide(v)
     common.sgd_step(np, want_p, wide(g), want_v, 0.1, momentum, nesterov, decay, scale)
     table = optimizers.Table(host, p, g, [] if v is None else [v])
-    hyper = optimizers.hyper(host, 0.1, 1, scale)
+    hyper = hyper_of(host, 0.1, 1, scale)
     optimizers.sgd(table, hyper, momentum=momentum, nesterov=nesterov, weight_decay=decay)
     same(p, want_p)
     if v is not None:
@@ -54,7 +60,7 @@ def test_adam(host, dtype, amsgrad, decay, scale):
     want = [wide(a) if a is not None else None for a in (p, g, m, v, hat)]
     common.adam_step(np, *want[:4], 0.1, 0.9, 0.99, 1e-3, 7, decay, scale, want[4])
     table = optimizers.Table(host, p, g, [m, v] + ([hat] if amsgrad else []))
-    hyper = optimizers.hyper(host, 0.1, 7, scale)
+    hyper = hyper_of(host, 0.1, 7, scale)
     optimizers.adam(table, hyper, beta1=0.9, beta2=0.99, eps=1e-3, weight_decay=decay)
     for got, wanted in zip((p, m, v, hat), (want[0], *want[2:]), strict=True):
         if got is not None:
@@ -87,7 +93,7 @@ def test_rmsprop(host, dtype, momentum, centered):
         0.5,
     )
     table = optimizers.Table(host, p, g, states)
-    hyper = optimizers.hyper(host, 0.1, 1, 0.5)
+    hyper = hyper_of(host, 0.1, 1, 0.5)
     optimizers.rmsprop(
         table, hyper, rho=0.9, momentum=momentum, eps=1e-3, centered=centered, weight_decay=0.01
     )
@@ -105,7 +111,7 @@ def test_lion(host, dtype):
     want_p, want_m = wide(p), wide(m)
     common.lion_step(np, want_p, wide(g), want_m, 0.1, 0.9, 0.99, 0.01, 0.5)
     table = optimizers.Table(host, p, g, [m])
-    hyper = optimizers.hyper(host, 0.1, 1, 0.5)
+    hyper = hyper_of(host, 0.1, 1, 0.5)
     optimizers.lion(table, hyper, beta1=0.9, beta2=0.99, weight_decay=0.01)
     same(p, want_p, 8)
     same(m, want_m, 8)
@@ -119,7 +125,7 @@ def test_norm_and_clipping(host, dtype):
     total = sum(float((a * a).sum()) for a in wide(g))
     found = optimizers.norm(table)
     np.testing.assert_allclose(found, [total, 0], rtol=1e-6)
-    hyper = optimizers.hyper(host, 0.1, 1, 0.5)
+    hyper = hyper_of(host, 0.1, 1, 0.5)
     optimizers.norm(table, hyper, global_clipnorm=1e9)
     assert hyper[2] == 0.5
     optimizers.norm(table, hyper, global_clipnorm=2.0)
@@ -150,16 +156,25 @@ def test_tiny_and_huge_gradients(host):
 
 
 def test_table(host):
-    p, g = drawn(np.random.default_rng(5), np.float32), drawn(np.random.default_rng(6), np.float32)
-    table = optimizers.Table(host, p, g)
-    assert table.fits(p, g)
-    assert not table.fits(p, [a.copy() for a in g])
+    rng = np.random.default_rng(5)
+    p = [rng.normal(size=3).astype(np.float32) for _ in range(40)]
+    g, other = [np.ones_like(a) for a in p], [np.full_like(a, 2) for a in p]
+    want = [a - np.float32(0.1) for a in p], [a - np.float32(0.1) * 3 for a in p]
+    table, hyper = optimizers.Table(host, p, g), hyper_of(host, 0.1)
+    optimizers.sgd(table, hyper, momentum=0.0, nesterov=False, weight_decay=0.0)
+    same(p, wide(want[0]))
+    table.point_at(other)
+    optimizers.sgd(table, hyper, momentum=0.0, nesterov=False, weight_decay=0.0)
+    same(p, wide(want[1]))
     with pytest.raises(ValueError, match="contiguous"):
-        optimizers.Table(host, [p[0].T], [g[0].T])
-    optimizers.sgd(
-        optimizers.Table(host, [], []),
-        optimizers.hyper(host, 0.1, 1),
-        momentum=0,
-        nesterov=False,
-        weight_decay=0,
-    )
+        optimizers.Table(host, [np.ones((2, 3), np.float32).T], g[:1])
+    nothing = optimizers.Table(host, [], [])
+    optimizers.sgd(nothing, hyper, momentum=0.0, nesterov=False, weight_decay=0.0)
+
+
+def test_what_only_the_device_knows(host):
+    hyper, step, scale = host.empty((3,), np.float64), np.array(7.0), np.array(0.25)
+    optimizers.begin(host, hyper, 0.1, step, scale, 2.0)
+    assert hyper.tolist() == [0.1, 7.0, 0.5]
+    optimizers.begin(host, hyper, 0.1, 3, 0.25, 2.0)
+    assert hyper.tolist() == [0.1, 3.0, 0.5]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cuda_hosts import emulator_module, needs_emulator
 from test_cupy_backend import cotangent, on_device
-from test_cupy_training import MODELS, train
+from test_cupy_training import FITS, MODELS, OPTIMIZERS, check_fit, dense, train
 from test_ops import PARAMS, arguments, function
 
 import tensorflowlite_bp as bp
@@ -79,13 +79,32 @@ def test_random_words_are_the_cpus(cupy):
     assert found[0].tobytes() == found[1].get().tobytes()
 
 
-@pytest.mark.parametrize(("make", "shape"), MODELS, ids=lambda v: getattr(v, "__name__", ""))
+models = pytest.mark.parametrize(("make", "shape"), MODELS, ids=lambda v: getattr(v, "__name__", ""))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_optimizers(optimizer):
+    check_step(dense, (32, 8), optimizer)
+
+
+@pytest.mark.parametrize(("make", "shape"), FITS, ids=lambda v: getattr(v, "__name__", ""))
+def test_a_whole_fit(make, shape):
+    check_fit(make, shape, kernels=emulator_module())
+    ran = {name.partition("<")[0] for name in fake_cupy.machine.kernels}
+    assert ran >= {"adam", "begin_step", "set_words", "dropout"}
+
+
+@models
 def test_a_training_step(make, shape):
-    losses, weights, _ = train(make, shape, SGD(0.1, momentum=0.9))
+    check_step(make, shape, lambda: SGD(0.1, momentum=0.9))
+
+
+def check_step(make, shape, optimizer):
+    losses, weights, _ = train(make, shape, optimizer())
     with fake_cupy.installed(emulator_module(), current=True):
-        found, moved, counts = train(make, shape, SGD(0.1, momentum=0.9))
+        found, moved, counts = train(make, shape, optimizer())
     np.testing.assert_allclose(found, losses, rtol=2e-5)
     for got, want in zip(moved, weights, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=2e-5)
     assert [(c["syncs"], c["to_device"], c["from_device"]) for c in counts] == [(0, 0, 0)] * 3
-    assert counts[2] == counts[1]
+    assert (counts[2]["allocations"], counts[2]["bytes"]) == (counts[1]["allocations"], counts[1]["bytes"])

@@ -55,9 +55,46 @@ OPTIMIZERS = [
 ]
 
 
+def regularised():
+    return bp.models.Sequential(
+        [
+            L.Conv2D(4, 3, padding="same", use_bias=False, input_shape=(8, 8, 2)),
+            L.BatchNormalization(),
+            L.Activation("relu"),
+            L.Dropout(0.3),
+            L.GlobalAveragePooling2D(),
+            L.Dense(3),
+        ]
+    )
+
+
+class Block(L.Layer):
+    """A transformer block: attention and a feed-forward part, each normalised, dropped out of and added."""
+
+    def __init__(self, width, heads, **kwargs):
+        super().__init__(**kwargs)
+        self.heads = heads
+        self.normal = [L.LayerNormalization(), L.LayerNormalization()]
+        self.split, self.join = L.Dense(3 * width), L.Dense(width)
+        self.wide, self.narrow = L.Dense(2 * width, activation="gelu"), L.Dense(width)
+        self.drop = L.Dropout(0.1)
+
+    def call(self, x, training=None):
+        batch, time, width = x.shape
+        parts = self.split(self.normal[0](x)).reshape(batch, time, 3, self.heads, width // self.heads)
+        q, k, v = [bp.swapaxes(parts[:, :, i], 1, 2) for i in range(3)]
+        mixed = bp.nn.scaled_dot_product_attention(q, k, v, causal=True)
+        x = x + self.drop(self.join(bp.swapaxes(mixed, 1, 2).reshape(batch, time, width)), training=training)
+        return x + self.drop(self.narrow(self.wide(self.normal[1](x))), training=training)
+
+
+def transformer():
+    return bp.models.Sequential([L.Embedding(10, 8), Block(8, 2), L.GlobalAveragePooling1D(), L.Dense(3)])
+
+
 def problem(make, shape):
     r = np.random.default_rng(0)
-    x = r.integers(0, 10, shape) if make is words else r.normal(size=shape).astype(np.float32)
+    x = r.integers(0, 10, shape) if make in (words, transformer) else r.normal(size=shape).astype(np.float32)
     return x, r.integers(0, 3, shape[0])
 
 
@@ -95,6 +132,55 @@ def test_a_step_is_the_cpus_and_never_waits(make, shape, optimizer):
     for step in counts:
         assert (step["syncs"], step["to_device"], step["from_device"]) == (0, 0, 0)
     assert counts[2] == counts[1]  # as many allocations, bytes and launches
+
+
+class Steps(bp.callbacks.Callback):
+    """What each step of a fit did: counts from the beginning of one batch to that of the next."""
+
+    def on_train_begin(self, logs=None):
+        self.seen = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.seen.append(fake_cupy.machine.counts.snapshot())
+
+    @property
+    def counts(self):
+        pairs = zip(self.seen, self.seen[1:], strict=False)
+        return [{name: after[name] - before[name] for name in after} for before, after in pairs]
+
+
+FITS = [(dense, (48, 8)), (regularised, (48, 8, 8, 2)), (transformer, (48, 5))]
+
+
+def fitted(make, shape, optimizer="adam", **how):
+    """(history, weights, counts of each step) of an epoch of 6 batches."""
+    bp.random.seed(5)
+    x, y = problem(make, shape)
+    model, steps = make(), Steps()
+    loss = bp.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, metrics=["accuracy"], **how)
+    history = model.fit(x, y, batch_size=8, verbose=0, callbacks=[steps]).history
+    return history, [w.numpy() for w in model.weights], steps.counts
+
+
+def check_fit(make, shape, **installed):
+    history, weights, _ = fitted(make, shape)
+    with fake_cupy.installed(current=True, **installed):
+        found, moved, counts = fitted(make, shape)
+    for name, values in history.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4)
+    for got, want in zip(moved, weights, strict=True):
+        np.testing.assert_allclose(got, want, rtol=2e-3, atol=1e-4)
+    for step in counts:
+        assert (step["syncs"], step["from_device"]) == (0, 0)
+    for name in ("allocations", "bytes"):
+        assert counts[2][name] == counts[1][name]
+    return counts
+
+
+@pytest.mark.parametrize(("make", "shape"), FITS, ids=lambda v: getattr(v, "__name__", ""))
+def test_a_whole_fit_never_waits(make, shape):
+    check_fit(make, shape)
 
 
 def fit(classes=3):

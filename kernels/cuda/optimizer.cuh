@@ -226,6 +226,39 @@ __global__ void __launch_bounds__(512, 1)
     if (skip && !finite) hyper[HYPER_SCALE] = 0;
 }
 
+// ---------------------------------------------------------------- what a step begins with
+// Written by kernels, since a copy from the host would wait for its source, and cannot be captured.
+
+// hyper = rate, step, scale. step_at and factor, if not null, hold the step's number and a factor of the
+// scale on the device: what only the device knows, where steps are skipped.
+__global__ void __launch_bounds__(32, 1)
+    begin_step(double* __restrict__ hyper, double rate, double step, double scale,
+               const double* __restrict__ step_at, const double* __restrict__ factor) {
+    if (threadIdx.x) return;
+    hyper[HYPER_RATE] = rate;
+    hyper[HYPER_STEP] = step_at ? *step_at : step;
+    hyper[HYPER_SCALE] = factor ? scale * *factor : scale;
+}
+
+#define EACH_WORD(use)                                                                                    \
+    use(0) use(1) use(2) use(3) use(4) use(5) use(6) use(7) use(8) use(9) use(10) use(11) use(12) use(13) \
+        use(14) use(15) use(16) use(17) use(18) use(19) use(20) use(21) use(22) use(23) use(24) use(25)   \
+            use(26) use(27) use(28) use(29) use(30) use(31)
+#define WORD(k) , int64_t word##k
+
+// out[start + k stride] = word k, k < count <= 32: addresses into a table.
+__global__ void __launch_bounds__(32, 1)
+    set_words(int64_t* __restrict__ out, int64_t start, int64_t stride, int64_t count EACH_WORD(WORD)) {
+    int64_t mine = 0;
+#define PICK(k) \
+    if (threadIdx.x == k) mine = word##k;
+    EACH_WORD(PICK)
+#undef PICK
+    if (threadIdx.x < count) out[start + threadIdx.x * stride] = mine;
+}
+#undef WORD
+#undef EACH_WORD
+
 // The step number and its rate for the step to come: part of a captured step.
 __global__ void __launch_bounds__(32, 1) next_step(double* hyper) {
     if (threadIdx.x == 0 && hyper[HYPER_SCALE] != 0) hyper[HYPER_STEP] += 1;

@@ -287,9 +287,19 @@ def batch_norm_backward(
 
 
 # ------------------------------------------------------------- optimiser steps (Keras 3's formulas, in place)
+# scale, and Adam's step, are numbers, or 0-d float64 arrays on a device that is not waited for.
+def _number(v: Any, dtype: np.dtype) -> Any:
+    return v.astype(dtype) if hasattr(v, "dtype") else dtype.type(v)
+
+
+def scaled(g: Array, scale: Any) -> Array:
+    """g times a number, or times a 0-d array on a device."""
+    return g if isinstance(scale, (int, float)) and scale == 1 else g * _number(scale, g.dtype)
+
+
 def sgd_step(xp, params, grads, velocities, lr, momentum, nesterov, weight_decay, scale) -> None:
     for i, (p, g) in enumerate(zip(params, grads, strict=True)):
-        step = g * p.dtype.type(lr * scale)
+        step = g * _number(lr * scale, p.dtype)
         if weight_decay:
             p -= p * p.dtype.type(weight_decay * lr)
         if velocities is None:
@@ -305,11 +315,11 @@ def sgd_step(xp, params, grads, velocities, lr, momentum, nesterov, weight_decay
 
 
 def adam_step(xp, params, grads, ms, vs, lr, beta1, beta2, eps, step, weight_decay, scale, vhats) -> None:
-    alpha = lr * math.sqrt(1 - beta2**step) / (1 - beta1**step)
+    root = xp.sqrt if hasattr(step, "dtype") else math.sqrt
+    alpha = lr * root(1 - beta2**step) / (1 - beta1**step)
     for i, (p, g, m, v) in enumerate(zip(params, grads, ms, vs, strict=True)):
         real = p.dtype.type
-        if scale != 1:
-            g = g * real(scale)
+        g = scaled(g, scale)
         if weight_decay:
             p -= p * real(weight_decay * lr)
         m += (g - m) * real(1 - beta1)
@@ -317,7 +327,7 @@ def adam_step(xp, params, grads, ms, vs, lr, beta1, beta2, eps, step, weight_dec
         second = v
         if vhats is not None:
             second = xp.maximum(vhats[i], v, out=vhats[i])
-        p -= m * real(alpha) / (xp.sqrt(second) + real(eps))
+        p -= m * _number(alpha, p.dtype) / (xp.sqrt(second) + real(eps))
 
 
 def rmsprop_step(
@@ -325,8 +335,7 @@ def rmsprop_step(
 ) -> None:
     for i, (p, g, square) in enumerate(zip(params, grads, squares, strict=True)):
         real = p.dtype.type
-        if scale != 1:
-            g = g * real(scale)
+        g = scaled(g, scale)
         if weight_decay:
             p -= p * real(weight_decay * lr)
         square *= real(rho)
@@ -347,8 +356,7 @@ def rmsprop_step(
 def lion_step(xp, params, grads, ms, lr, beta1, beta2, weight_decay, scale) -> None:
     for p, g, m in zip(params, grads, ms, strict=True):
         real = p.dtype.type
-        if scale != 1:
-            g = g * real(scale)
+        g = scaled(g, scale)
         if weight_decay:
             p -= p * real(weight_decay * lr)
         p -= xp.sign(m * real(beta1) + g * real(1 - beta1)) * real(lr)

@@ -7,8 +7,10 @@ host and say so (`cupy_modules.py`). Fused functions launch the kernels of
 backend shares.
 """
 
+import contextlib
 import functools
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import cupy as xp  # type: ignore[import-not-found]
@@ -25,6 +27,7 @@ from . import (
     ctc,
     cupy_kernels,
     cupy_scatter,
+    draws,
     pool,
     protocol,
     recurrent,
@@ -248,19 +251,39 @@ def group_norm_backward(
 
 
 def sgd_step(params, grads, velocities, lr, momentum, nesterov, weight_decay, scale) -> None:
-    common.sgd_step(xp, params, grads, velocities, lr, momentum, nesterov, weight_decay, scale)
+    with unless(scale, params, velocities):
+        common.sgd_step(xp, params, grads, velocities, lr, momentum, nesterov, weight_decay, scale)
 
 
 def adam_step(params, grads, ms, vs, lr, beta1, beta2, eps, step, weight_decay, scale, vhats=None) -> None:
-    common.adam_step(xp, params, grads, ms, vs, lr, beta1, beta2, eps, step, weight_decay, scale, vhats)
+    with unless(scale, params, ms, vs, vhats):
+        common.adam_step(xp, params, grads, ms, vs, lr, beta1, beta2, eps, step, weight_decay, scale, vhats)
 
 
-def rmsprop_step(*args: Any) -> None:
-    common.rmsprop_step(xp, *args)
+def rmsprop_step(params, grads, squares, means, velocities, *how: Any) -> None:
+    with unless(how[-1], params, squares, means, velocities):
+        common.rmsprop_step(xp, params, grads, squares, means, velocities, *how)
 
 
-def lion_step(*args: Any) -> None:
-    common.lion_step(xp, *args)
+def lion_step(params, grads, ms, *how: Any) -> None:
+    with unless(how[-1], params, ms):
+        common.lion_step(xp, params, grads, ms, *how)
+
+
+@contextlib.contextmanager
+def unless(scale: Any, *written: list[Array] | None) -> Iterator[None]:
+    """Arrays written inside are what they were before where scale, a 0-d array on the device, is 0: a step is
+    skipped without waiting for the device.
+    """
+    if not hasattr(scale, "dtype"):
+        yield
+        return
+    arrays = [a for column in written if column is not None for a in column]
+    before = [a.copy() for a in arrays]
+    yield
+    skipped = scale == 0
+    for a, old in zip(arrays, before, strict=True):
+        xp.copyto(a, old, where=skipped)
 
 
 def sum_of_squares(arrays: list[Array]) -> Array:
@@ -274,6 +297,11 @@ def sum_of_squares(arrays: list[Array]) -> Array:
 
 def philox(n: int, *, seed: int, offset: int) -> Array:
     return common.philox(xp, n, seed, offset)
+
+
+uniform = functools.partial(draws.uniform, _this)
+normal = functools.partial(draws.normal, _this)
+keep_mask = functools.partial(draws.keep_mask, _this)
 
 
 # ------------------------------------------------------------------ activations

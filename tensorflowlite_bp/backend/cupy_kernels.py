@@ -1,13 +1,14 @@
 """The CUDA kernels in front of the CuPy backend's compositions: each takes what it can."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from .._config import config
-from .._typing import Array
+from .._typing import Array, Shape
 from .cuda import (
     Module,
     activations,
@@ -17,6 +18,7 @@ from .cuda import (
     losses,
     lt,
     norms,
+    optimizers,
     pooling,
     products,
     random,
@@ -51,12 +53,30 @@ def fits(*arrays: Array | None) -> bool:
 def over(lib: Any, host: Host) -> dict[str, Callable]:
     """The functions of `lib` that have kernels, kernels in front."""
     made = {}
-    for group in (_losses, _activations, _norms, _attention, _convolution, _pooling):
+    for group in (_losses, _activations, _norms, _attention, _convolution, _pooling, _optimizers):
         made.update(group(lib, host))
     if lt.available(host):
         made.update(_products(lib, host))
-    made["philox"] = lambda n, *, seed, offset: random.words(host, n, seed=seed, offset=offset)
+    made.update(_random(lib, host))
     return made
+
+
+def _random(lib: Any, host: Host) -> dict[str, Callable]:
+    """The CPU's numbers, bit for bit; normal ones but for what two libraries' logarithms and sines differ."""
+    uniform, normal, keep_mask = lib.uniform, lib.normal, lib.keep_mask
+
+    def in_front(kernel: Callable, plain: Callable) -> Callable:
+        def run(shape: Shape, *how: Any, **place: Any) -> Array:  # the dtype is the last of `how`
+            return (partial(kernel, host) if how[-1] in DTYPES else plain)(shape, *how, **place)
+
+        return run
+
+    return {
+        "philox": partial(random.words, host),
+        "uniform": in_front(random.uniform, uniform),
+        "normal": in_front(random.normal, normal),
+        "keep_mask": in_front(random.keep_mask, keep_mask),
+    }
 
 
 def _losses(lib: Any, host: Host) -> dict[str, Callable]:
@@ -237,6 +257,76 @@ def _pooling(lib: Any, host: Host) -> dict[str, Callable]:
         "avg_pool_forward": in_front(pooling.avg_forward, lib.avg_pool_forward),
         "avg_pool_input_grad": in_front(pooling.avg_input_grad, lib.avg_pool_input_grad),
     }
+
+
+def _optimizers(lib: Any, host: Host) -> dict[str, Callable]:
+    """One launch for all parameters, and one or two of a single block that say what the step begins with."""
+    plain = {f: getattr(lib, f) for f in ("sgd_step", "adam_step", "rmsprop_step", "lion_step")}
+    plain_sum, kept = lib.sum_of_squares, {}
+
+    def found(key: tuple, params: list, grads: list, states: list) -> tuple:
+        """The table and hyper of the same step as `key`, pointed at these gradients."""
+        key = (host.device(), host.stream(), params[0].dtype, *key, *[p.size for p in params])
+        pair = kept.pop(key, None)
+        if pair is None:
+            pair = optimizers.Table(host, params, grads, states), host.empty((3,), np.float64)
+            while len(kept) >= 16:
+                kept.pop(next(iter(kept)))
+        else:
+            pair[0].point_at(grads)
+        kept[key] = pair
+        return pair
+
+    def ready(params: list, grads: list, states: list, lr: float, step: Any, scale: Any) -> Any:
+        """(table, hyper), or None where the kernels do not take these arrays."""
+        arrays = [*params, *grads, *[a for column in states for a in column]]
+        if not params or not fits(*arrays) or not all(a.flags.c_contiguous for a in arrays):
+            return None
+        places = [host.value(a) for column in (params, *states) for a in column]
+        table, hyper = found(tuple(places), params, grads, states)
+        optimizers.begin(host, hyper, lr, step, scale)
+        return table, hyper
+
+    def sgd_step(params, grads, velocities, lr, momentum, nesterov, weight_decay, scale) -> None:
+        its = ready(params, grads, [] if velocities is None else [velocities], lr, 1, scale)
+        if its is None:
+            plain["sgd_step"](params, grads, velocities, lr, momentum, nesterov, weight_decay, scale)
+        else:
+            optimizers.sgd(*its, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+
+    def adam_step(params, grads, ms, vs, lr, beta1, beta2, eps, step, decay, scale, vhats=None) -> None:
+        its = ready(params, grads, [ms, vs] if vhats is None else [ms, vs, vhats], lr, step, scale)
+        if its is None:
+            plain["adam_step"](params, grads, ms, vs, lr, beta1, beta2, eps, step, decay, scale, vhats)
+        else:
+            optimizers.adam(*its, beta1=beta1, beta2=beta2, eps=eps, weight_decay=decay)
+
+    def rmsprop_step(params, grads, squares, means, velocities, lr, rho, momentum, eps, decay, scale) -> None:
+        states = [s for s in (squares, velocities, means) if s is not None]
+        its = ready(params, grads, states, lr, 1, scale)
+        if its is None:
+            how = (lr, rho, momentum, eps, decay, scale)
+            plain["rmsprop_step"](params, grads, squares, means, velocities, *how)
+        else:
+            how = dict(rho=rho, eps=eps, centered=means is not None, weight_decay=decay)
+            optimizers.rmsprop(*its, momentum=momentum if velocities is not None else 0.0, **how)
+
+    def lion_step(params, grads, ms, lr, beta1, beta2, weight_decay, scale) -> None:
+        its = ready(params, grads, [ms], lr, 1, scale)
+        if its is None:
+            plain["lion_step"](params, grads, ms, lr, beta1, beta2, weight_decay, scale)
+        else:
+            optimizers.lion(*its, beta1=beta1, beta2=beta2, weight_decay=weight_decay)
+
+    def sum_of_squares(arrays: list[Array]) -> Array:
+        if not arrays or not fits(*arrays) or not all(a.flags.c_contiguous for a in arrays):
+            return plain_sum(arrays)
+        return optimizers.norm(found(("norm",), arrays, arrays, [])[0])[0]
+
+    return {
+        "sgd_step": sgd_step, "adam_step": adam_step, "rmsprop_step": rmsprop_step, "lion_step": lion_step,
+        "sum_of_squares": sum_of_squares,
+    }  # fmt: skip
 
 
 def _products(lib: Any, host: Host) -> dict[str, Callable]:

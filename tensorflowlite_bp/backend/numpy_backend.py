@@ -1,5 +1,6 @@
 """The protocol on NumPy. Where NumPy's own function has the right meaning, it *is* the attribute."""
 
+import functools
 import importlib
 import math
 import sys
@@ -27,7 +28,7 @@ from numpy import (
 
 from .._typing import Array, Axis, Shape
 from ..errors import message
-from . import attention, chunked, common, conv, ctc, fused, pool, series
+from . import attention, chunked, common, conv, ctc, draws, fused, pool, series
 from .fused import (
     DIRECT,
     avg_pool_forward,
@@ -321,6 +322,11 @@ def philox(n: int, *, seed: int, offset: int) -> Array:
     if native is not None:
         return native.philox(n, seed, offset)
     return common.philox(np, n, seed, offset)
+
+
+uniform = functools.partial(draws.uniform, _this)
+normal = functools.partial(draws.normal, _this)
+keep_mask = functools.partial(draws.keep_mask, _this)
 
 
 # ------------------------------------------------------------------ activations: fused.py, activations.py

@@ -19,7 +19,9 @@ from .. import backend
 from .._typing import Array, Shape
 from ..autograd.batching import active, env
 from ..autograd.checkpoint import draws
+from ..backend import numpy_backend
 from ..backend.batched import Level, array
+from ..backend.draws import words
 from ..errors import message
 
 _LOCK = threading.Lock()  # drawing moves the counter: two threads must not get the same block
@@ -97,55 +99,47 @@ class Generator:
     def __repr__(self) -> str:
         return f"Generator(seed={self.seed}, offset={self.offset})"
 
-    def bits(self, n: int) -> Array:
-        """n independent uint32 words."""
+    def _place(self, words: int) -> dict[str, int]:
+        """Where the next `words` words are; the stream moves on behind them."""
         tape = draws.get()  # of a checkpointed function: a second run draws what the first one drew
         place = None if tape is None else tape.place()
         if place is None:
             with _LOCK:
                 place = self.seed, self.offset
-                self.offset += -(-n // 4)
+                self.offset += -(-words // 4)
         if tape is not None:
             tape.past.append(place)
-        return backend.current().philox(n, seed=place[0], offset=place[1])
+        return {"seed": place[0], "offset": place[1]}
+
+    def bits(self, n: int) -> Array:
+        """n independent uint32 words."""
+        return backend.current().philox(n, **self._place(n))
 
     def spawn(self) -> "Generator":
         """A generator with a seed drawn from this one."""
-        low, high = (int(w) for w in self.bits(2))
+        low, high = numpy_backend.philox(2, **self._place(2)).tolist()  # a device would have to be waited for
         return Generator(low | high << 32)
 
     @_per_sample
     def uniform(self, shape: Shape = (), low: float = 0.0, high: float = 1.0, dtype: Any = None) -> Array:
         """Uniform in [low, high), with as many random bits as the dtype has digits."""
         dtype = np.dtype(dtype or "float64")
-        n = math.prod(shape)
-        u = self._unit(n, dtype).reshape(shape)
+        u = self._unit(shape, dtype)
         if low == 0.0 and high == 1.0:
             return u
         out = (u * u.dtype.type(high - low) + u.dtype.type(low)).astype(dtype, copy=False)
         # rounding may reach the end of the range
         return out if dtype.kind != "f" else np.minimum(out, np.nextafter(dtype.type(high), dtype.type(low)))
 
-    def _unit(self, n: int, dtype: np.dtype) -> Array:
-        if dtype.itemsize < 8:
-            digits = {"float16": 11, "bfloat16": 8}.get(dtype.name, 24)  # one more would round up to 1
-            words = (self.bits(n) >> (32 - digits)).astype(np.float32)
-            return (words * np.float32(2.0**-digits)).astype(dtype, copy=False)
-        words = self.bits(2 * n)
-        high, low = words[0::2] >> 5, words[1::2] >> 6
-        return (high * 67108864.0 + low) * (1.0 / 9007199254740992.0)
+    def _unit(self, shape: Shape, dtype: np.dtype) -> Array:
+        return backend.current().uniform(shape, dtype, **self._place(words(shape, dtype)))
 
     @_per_sample
     def normal(self, shape: Shape = (), mean: float = 0.0, std: float = 1.0, dtype: Any = None) -> Array:
         """Normal, by Box and Muller's transform in float64."""
-        n = math.prod(shape)
-        lib = backend.current()
-        half = -(-n // 2)
-        u = self._unit(2 * half, np.dtype("float64"))
-        radius = lib.sqrt(-2.0 * lib.log1p(-u[:half]))
-        angle = u[half:] * (2 * math.pi)
-        z = lib.concatenate([radius * lib.cos(angle), radius * lib.sin(angle)])[:n].reshape(shape)
-        return (z * std + mean).astype(np.dtype(dtype or "float64"), copy=False)
+        dtype = np.dtype(dtype or "float64")
+        place = self._place(4 * -(-math.prod(shape) // 2))
+        return backend.current().normal(shape, dtype, mean=mean, std=std, **place)
 
     @_per_sample
     def truncated_normal(
@@ -171,24 +165,23 @@ class Generator:
             raise ValueError(f"[random.integers] low must be below high. Received: {low}, {high}.")
         n = math.prod(shape)
         if span <= 2**20:  # the product of 53 bits and the span keeps at least 33 bits of fairness
-            out = np.floor(self._unit(n, np.dtype("float64")) * span).astype(np.int64)
+            out = np.floor(self._unit((n,), np.dtype("float64")) * span).astype(np.int64)
         else:
-            words = self.bits(2 * n).astype(np.uint64)
-            out = ((words[0::2] << np.uint64(32) | words[1::2]) % np.uint64(span)).astype(np.int64)
+            drawn = self.bits(2 * n).astype(np.uint64)
+            out = ((drawn[0::2] << np.uint64(32) | drawn[1::2]) % np.uint64(span)).astype(np.int64)
         return (out + low).astype(dtype, copy=False).reshape(shape)
 
     @_per_sample
     def permutation(self, n: int) -> Array:
         """0 .. n-1 in random order: the order that sorts n random 64-bit keys."""
-        words = self.bits(2 * n).astype(np.uint64)
-        return np.argsort(words[0::2] << np.uint64(32) | words[1::2], kind="stable")
+        drawn = self.bits(2 * n).astype(np.uint64)
+        return np.argsort(drawn[0::2] << np.uint64(32) | drawn[1::2], kind="stable")
 
     @_per_sample
     def keep_mask(self, shape: Shape, rate: float, dtype: Any) -> Array:
         """1 / (1 - rate) with probability 1 - rate, else 0: dropout's factor."""
-        words = self.bits(math.prod(shape)).reshape(shape)
-        keep = words >= np.uint32(min(round(rate * 2**32), 2**32 - 1))
-        return keep * np.dtype(dtype).type(1 / (1 - rate))
+        place = self._place(math.prod(shape))
+        return backend.current().keep_mask(shape, rate, np.dtype(dtype), **place)
 
 
 _default = Generator()

@@ -13,6 +13,7 @@ import numpy as np
 from .. import backend
 from .._naming import auto_name
 from ..autograd.tensor import Tensor, to_array
+from ..backend.common import scaled
 from ..errors import GradientError, NotBuiltError, message
 from ..layers.variable import Variable
 from . import schedules
@@ -259,7 +260,7 @@ class Optimizer(State):
     def _clipped_update(self, grads, variables):
         scale = self._scale
         if self._clips:
-            grads, scale = [self._clip(g * g.dtype.type(scale) if scale != 1 else g) for g in grads], 1.0
+            grads, scale = [self._clip(scaled(g, scale)) for g in grads], 1.0
         elif self.global_clipnorm:
             grads, scale = _within(grads, scale, self.global_clipnorm)
         rate = self._current_rate()
@@ -276,7 +277,7 @@ class Optimizer(State):
         if self.clipvalue:
             return g.clip(-self.clipvalue, self.clipvalue)
         (g,), scale = _within([g], 1.0, self.clipnorm, infinite=math.inf)
-        return g if scale == 1 else g * g.dtype.type(scale)
+        return scaled(g, scale)
 
     def _update(self, params, grads, lr, weight_decay, scale):
         """Change params in place. By default decay and scaling are done here, the rest by `_update_one`."""
@@ -285,7 +286,7 @@ class Optimizer(State):
         for p, g, *own in zip(params, grads, *states, strict=True):
             if weight_decay:
                 p -= p * p.dtype.type(weight_decay * lr)
-            self._update_one(p, g * g.dtype.type(scale) if scale != 1 else g, lr, *own)
+            self._update_one(p, scaled(g, scale), lr, *own)
 
     def _begin(self):
         """Before the loop over variables: what changes once per step."""
@@ -338,7 +339,7 @@ class Optimizer(State):
 
 def _within(grads, scale, limit, infinite=math.nan):
     """Gradients, and what to multiply them by so that their common norm is at most `limit`. infinite: what a
-    norm without bound counts as. On a device, which is not waited for, they are multiplied at once.
+    norm without bound counts as. On a device, which is not waited for, that is a 0-d array.
     """
     lib = backend.of(grads[0])
     total = lib.sum_of_squares(grads)
@@ -348,8 +349,7 @@ def _within(grads, scale, limit, infinite=math.nan):
             scale *= limit / (infinite if norm == math.inf else norm)
         return grads, scale
     norm = lib.sqrt(total) * scale
-    factor = lib.where(norm <= limit, scale, scale * limit / lib.where(lib.isinf(norm), infinite, norm))
-    return [g * factor.astype(g.dtype) for g in grads], 1.0
+    return grads, lib.where(norm <= limit, scale, scale * limit / lib.where(lib.isinf(norm), infinite, norm))
 
 
 def _raise_missing(name, grads, variables):

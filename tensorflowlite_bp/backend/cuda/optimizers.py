@@ -11,13 +11,15 @@ from .host import Host
 
 CHUNK = 16384  # as in optimizer.cuh
 THREADS = 256
+WORDS = 32  # that set_words takes
 
 
 class Table:
-    """The arrays that a step is about, in device memory: parameters, gradients and states, one dtype.
+    """The addresses of the arrays that a step is about, in device memory: parameters, gradients, states.
 
-    Make it again when an array moves (`fits` tells); it costs one small copy to the device. Keeps its arrays
-    alive.
+    All of one dtype. Written by kernels, 32 words each, so that nothing is copied from the host and all can
+    be captured. It does not keep the arrays alive: a stream runs what was launched before memory is used
+    again.
     """
 
     def __init__(
@@ -27,46 +29,61 @@ class Table:
         grads: Sequence[Array],
         states: Sequence[Sequence[Array]] = (),
     ) -> None:
-        lists = [params, grads, *states]
         self.host = host
-        self.arrays = [list(column) for column in lists]
-        self.addresses = self._addresses(lists)
+        self.states = len(states)
         self.type = type_name(params[0]) if params else "float"
-        self.rows, self.blocks = [], 0
-        for p, *places in zip(params, *self.addresses, strict=True):
-            if not p.size:
-                continue
-            self.rows.append([*places, *[0] * (5 - len(places)), p.size, self.blocks, 0])
-            self.blocks += ceil_div(p.size, CHUNK)
-        self.device = host.xp.asarray(self.rows or [[0] * 8], dtype=host.xp.int64)
+        self.live = [i for i, p in enumerate(params) if p.size]
+        columns = [self.addresses(column) for column in (params, grads, *states)]
+        self.grads, self.rows, self.blocks = columns[1], len(self.live), 0
+        words: list[int] = []
+        for i, places in zip(self.live, zip(*columns, strict=True), strict=True):
+            words += [*places, *[0] * (5 - len(places)), params[i].size, self.blocks, 0]
+            self.blocks += ceil_div(params[i].size, CHUNK)
+        self.device = host.empty((max(self.rows, 1), 8), host.xp.int64)
+        self._write(words, 0, 1)
 
-    def _addresses(self, lists: Sequence[Sequence[Array]]) -> list[list[int]]:
-        for column in lists:
-            for a in column:
-                if not a.flags.c_contiguous:
-                    raise ValueError("[optimizer] parameters, gradients and states must be contiguous.")
-        return [[self.host.value(a) for a in column] for column in lists]
+    def addresses(self, arrays: Sequence[Array]) -> list[int]:
+        """Of those that have elements. Raises ValueError for one that is not contiguous."""
+        for a in arrays:
+            if not a.flags.c_contiguous:
+                raise ValueError("[optimizer] parameters, gradients and states must be contiguous.")
+        return [self.host.value(arrays[i]) for i in self.live]
 
-    def fits(self, *lists: Sequence[Array]) -> bool:
-        """Whether the table is about these arrays."""
-        return self._addresses(lists) == self.addresses
+    def point_at(self, grads: Sequence[Array]) -> None:
+        """Gradients of the same sizes, which may lie elsewhere than the last ones."""
+        found = self.addresses(grads)
+        if found != self.grads:
+            self._write(found, 1, 8)
+            self.grads = found
+
+    def _write(self, words: list[int], start: int, stride: int) -> None:
+        for k in range(0, len(words), WORDS):
+            part = words[k : k + WORDS]
+            args = (self.device, start + k * stride, stride, len(part), *part, *[0] * (WORDS - len(part)))
+            self.host.launch("set_words", 1, WORDS, args)
 
 
-def hyper(host: Host, rate: float, step: int, scale: float = 1.0) -> Array:
-    """What changes from step to step, in device memory: learning rate, number of this step (from 1), scale of
-    the gradients.
+def begin(
+    host: Host, hyper: Array, rate: float, step: float | Array, scale: float | Array, factor: float = 1.0
+) -> None:
+    """Write what changes from step to step into hyper, three doubles on the device: learning rate, number of
+    this step (from 1), scale of the gradients. step and scale may be 0-d float64 arrays on the device; factor
+    multiplies the latter.
     """
-    return host.xp.asarray([rate, step, scale], dtype=host.xp.float64)
+    known = isinstance(step, int | float), isinstance(scale, int | float)
+    numbers = (float(rate), float(step) if known[0] else 0.0, float(scale) * factor if known[1] else factor)
+    pointers = (None if known[0] else step, None if known[1] else scale)
+    host.launch("begin_step", 1, 32, (hyper, *numbers, *pointers))
 
 
 def _step(table: Table, name: str, numbers: tuple[Any, ...]) -> None:
-    args = (table.device, len(table.rows), *numbers)
+    args = (table.device, table.rows, *numbers)
     table.host.launch(name, table.blocks, THREADS, args)
 
 
 def sgd(table: Table, hyper: Array, *, momentum: float, nesterov: bool, weight_decay: float) -> None:
     """States: velocities, if there is momentum."""
-    if len(table.arrays) > 2:
+    if table.states:
         numbers = (hyper, float(weight_decay), float(momentum), int(nesterov))
         _step(table, f"sgd_momentum<{table.type}>", numbers)
     else:
@@ -76,7 +93,7 @@ def sgd(table: Table, hyper: Array, *, momentum: float, nesterov: bool, weight_d
 def adam(table: Table, hyper: Array, *, beta1: float, beta2: float, eps: float, weight_decay: float) -> None:
     """States: means of g and of its square, and for AMSGrad the largest of the latter."""
     numbers = (hyper, float(weight_decay), float(beta1), float(beta2), float(eps))
-    _step(table, f"adam<{table.type}, {'true' if len(table.arrays) == 5 else 'false'}>", numbers)
+    _step(table, f"adam<{table.type}, {'true' if table.states == 3 else 'false'}>", numbers)
 
 
 def rmsprop(

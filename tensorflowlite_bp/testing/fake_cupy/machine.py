@@ -39,6 +39,7 @@ class Machine:
         self.device = 0
         self.stream: Any = None
         self.library: Any = None  # the module `cupy`, once it is made
+        self.kernels: set[str] = set()  # the names of those that ran since the last installation
         self.memory: int | None = None  # bytes that one allocation may take; None: no limit
 
     @property
