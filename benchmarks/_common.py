@@ -55,8 +55,11 @@ class Worker:
 def serve(framework, prepare):
     """A worker's loop. prepare(framework, **case) gives (step, check).
 
-    step() is timed; what check() gives, a list of numbers, is compared between frameworks.
+    step() is timed; what check() gives, a list of numbers, is compared between frameworks. The process keeps
+    to as many cores as it was given threads: not every framework lets its thread pool be set.
     """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads() :])
     answers, sys.stdout = sys.stdout, sys.stderr  # nothing else may write where the driver reads
     steps = {}
     for line in sys.stdin:
@@ -89,23 +92,29 @@ def stopwatch(step, seconds, clock):
     return statistics.median(times)
 
 
-def compare(module, frameworks, cases, threads, *, rounds, seconds, clock, tolerance=1e-3):
-    """{case: {framework: [time per visit]}}; every framework is visited once per round, checks must agree."""
+def compare(module, frameworks, cases, threads, *, rounds, seconds, clock, takes=None, tolerance=1e-3):
+    """({case: {framework: [time per visit]}}, {case: {framework: what its check gave}}).
+
+    Every framework is visited once per round, and the checks must agree. takes(framework, case): whether it
+    is measured at all.
+    """
     workers = [Worker(module, f, threads) for f in frameworks]
-    results = {}
+    results, checks = {}, {}
     try:
         for name, case in cases.items():
-            times = {f: [] for f in frameworks}
-            expected = None
+            taking = [w for w in workers if takes is None or takes(w.framework, case)]
+            times = {w.framework: [] for w in taking}
+            found = checks[name] = {}
             for _ in range(rounds):
-                for worker in workers:
+                for worker in taking:
                     answer = worker.ask(case=case, seconds=seconds, clock=clock)
                     times[worker.framework].append(answer["time"])
                     check = answer["check"]
                     if check is not None:
-                        expected = expected if expected is not None else check
+                        found[worker.framework] = check
+                        expected = next(iter(found.values()))
                         off = max(abs(a - b) / max(1, abs(b)) for a, b in zip(check, expected, strict=True))
-                        if off > tolerance:
+                        if not off <= tolerance:
                             raise AssertionError(f"{name}: {worker.framework} differs: {check}, {expected}")
             results[name] = times
             print(".", end="", file=sys.stderr, flush=True)
@@ -113,12 +122,13 @@ def compare(module, frameworks, cases, threads, *, rounds, seconds, clock, toler
         for worker in workers:
             worker.close()
     print(file=sys.stderr)
-    return results
+    return results, checks
 
 
 def summarise(times, baseline):
     """Per framework: median time, relative spread (half the interquartile range), ratio to the baseline."""
     out = {}
+    baseline = baseline if baseline in times else next(iter(times))
     for framework, seconds in times.items():
         median = statistics.median(seconds)
         low, _, high = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else (median,) * 3
@@ -215,17 +225,32 @@ def arguments(description):
     return parser
 
 
-def run(module, frameworks, cases, options, baseline, packages, per, *, rounds=9, seconds=0.15, extra=None):
+def run(
+    module,
+    frameworks,
+    cases,
+    options,
+    baseline,
+    packages,
+    per,
+    *,
+    rounds=9,
+    seconds=0.15,
+    extra=None,
+    takes=None,
+    what=None,
+):
     """Measure every thread count, print the tables, write the JSON.
 
     per(case, framework): how many of what is counted (operations, steps) one timed call holds.
-    extra: more entries for the JSON.
+    extra: more entries for the JSON. takes: see `compare`. what: the checks' name, if they are to be shown.
     """
     cases = {name: case for name, case in cases.items() if options.only in name}
     rounds, seconds = (2, 0.02) if options.quick else (rounds, seconds)
-    results = {}
+    results, checks = {}, {}
     for n in options.threads:
-        times = compare(module, frameworks, cases, n, rounds=rounds, seconds=seconds, clock=options.clock)
+        how = {"rounds": rounds, "seconds": seconds, "clock": options.clock, "takes": takes}
+        times, checks = compare(module, frameworks, cases, n, **how)
         for name, found in times.items():
             for framework, visits in found.items():
                 visits[:] = [t / per(name, framework) for t in visits]
@@ -233,6 +258,11 @@ def run(module, frameworks, cases, options, baseline, packages, per, *, rounds=9
         head = f"median {options.clock} time (ratio to {baseline}; * spread above 10 %)"
         print(f"\n{n} thread{'s' if n > 1 else ''}: {head}\n")
         print(table(results[str(n)], frameworks, "case"), flush=True)
+    if what is not None:
+        print(f"\n{what}, the last of those compared\n")
+        shown = {k: {f: f"{v[-1]:.6f}" for f, v in found.items()} for k, found in checks.items()}
+        print(markdown(shown, frameworks, "case"))
+        extra = {**(extra or {}), what: checks}
     if not options.quick and not options.only:
         head = {"clock": options.clock, "baseline": baseline, "frameworks": frameworks}
         save(module, {**head, **(extra or {}), "threads": results}, *packages)

@@ -26,23 +26,45 @@ def source(result):
     return f"`{result['command']}`, {result['date']}. {where}. {listed}."
 
 
+NO_PEERS = ("ours", "fit", "train_on_batch", "floor")
+
+
 def ratios(result, threads, columns):
-    """Ratios to torch per case and framework, torch's time, and a mark where we are slower."""
+    """Ratios to torch per case and framework, torch's time, and a mark where a peer is faster than we are.
+
+    columns: {title: framework, or several of which the fastest is shown}; titles no case has are dropped.
+    """
     rows = {}
     for case, found in result["threads"][threads].items():
-        row = {"torch, time": _common.human(found["torch"]["seconds"])}
-        for framework, title in columns.items():
-            figure = found[framework]
-            text = f"{figure['ratio']:.2f}{_common.star(figure)}"
-            row[title] = f"**{text}**" if framework == "ours" and figure["ratio"] > 1 else text
-        rows[case] = row
+        row = {}
+        peers = [figure["ratio"] for framework, figure in found.items() if framework not in NO_PEERS]
+        for title, frameworks in columns.items():
+            shown = [
+                found[f] for f in ([frameworks] if isinstance(frameworks, str) else frameworks) if f in found
+            ]
+            if shown:
+                figure = min(shown, key=lambda figure: figure["ratio"])
+                text = f"{figure['ratio']:.2f}{_common.star(figure)}"
+                row[title] = f"**{text}**" if frameworks == "ours" and figure["ratio"] > min(peers) else text
+        rows[case] = row | {"torch, time": _common.human(found["torch"]["seconds"])}
+    used = [title for title in columns if any(title in row for row in rows.values())]
     head = f"{threads} thread{'s' if threads != '1' else ''}"
-    return _common.markdown(rows, [*columns.values(), "torch, time"], head)
+    return _common.markdown(rows, [*used, "torch, time"], head)
+
+
+def losses(result):
+    """The last compared loss of each case: the least and the greatest among the frameworks."""
+    rows = {}
+    for case, found in result["losses"].items():
+        last = [values[-1] for values in found.values()]
+        text = {"step": str(len(next(iter(found.values())))), "least": f"{min(last):.6f}"}
+        rows[case] = text | {"greatest": f"{max(last):.6f}", "frameworks": str(len(last))}
+    return _common.markdown(rows, ["step", "least", "greatest", "frameworks"], "loss")
 
 
 def kernel_table(result, threads):
     """The ratios, and how far from the limit we are."""
-    columns = {f: "JAX jit" if f == "jax" else f for f in result["frameworks"] if f != "torch"}
+    columns = {"JAX jit" if f == "jax" else f: f for f in result["frameworks"] if f != "torch"}
     text = ratios(result, threads, columns)
     if threads != "1":
         return text
@@ -54,26 +76,36 @@ def kernel_table(result, threads):
     return "\n".join([lines[0] + " limit / ours |", lines[1] + "---|", *lines[2:]])
 
 
+STEP_COLUMNS = {
+    "ours": "ours",
+    "`fit`": "fit",
+    "`train_on_batch`": "train_on_batch",
+    "torch, fused optimizer": "torch fused",
+    "torch, channels last": "torch channels last",
+    "torch.compile": "torch compile",
+    "JAX jit": "jax",
+    "TensorFlow": "tensorflow",
+    "best Keras": ("keras on torch", "keras on jax", "keras on tensorflow"),
+    "by hand": "floor",
+}
+
+
 def sections():
     step, ops, imports = load("train_step"), load("op_overhead"), load("import_time")
     kernels = load("kernels")
     yield "Ratios to the time of torch eager in the same run, interleaved, medians: below 1 is faster."
     yield "A star: spread above 10 %. Bold: a row we lose. `by hand`: NumPy with the derivative written out."
     if step:
-        columns = {
-            "ours": "ours",
-            "fit": "`fit`",
-            "train_on_batch": "`train_on_batch`",
-            "torch fused": "torch, fused optimizer",
-            "floor": "by hand",
-        }
-        yield "\nOne training step of an MLP 784-128-10: forward, loss, backward, update.\n"
+        yield "\nOne training step: forward, loss, backward, update. `best Keras`: its fastest backend.\n"
         for threads in step["threads"]:
-            yield ratios(step, threads, columns) + "\n"
+            yield ratios(step, threads, STEP_COLUMNS) + "\n"
+        if "losses" in step:
+            yield "The losses that were compared before anything was timed, the last of each.\n"
+            yield losses(step) + "\n"
         yield source(step)
     if ops:
         yield "\nOne operation on 8x8 float32, forward and backward (`chain`: one of many mul, add, tanh).\n"
-        yield ratios(ops, "1", {"ours": "ours", "floor": "by hand"}) + "\n"
+        yield ratios(ops, "1", {"ours": "ours", "by hand": "floor"}) + "\n"
         yield source(ops)
     if kernels:
         yield "\nKernels, forward and backward. `limit`: at this core's FMA peak, or its copy bandwidth.\n"
