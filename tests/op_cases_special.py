@@ -1,8 +1,10 @@
 """Sample inputs of the special functions: values are SciPy's, derivatives against differences to order 2."""
 
+import mpmath
 import numpy as np
 import scipy.special as sp
 from opcase import OpCase, beside, grid, normal, uniform
+from scipy import stats
 
 import tensorflowlite_bp.scipy.special  # noqa: F401  (declares them)
 
@@ -16,7 +18,7 @@ def one(name, args=None, **more):
         args or normal((3, 4)),
         elementwise=True,
         narrow="float32",
-        numpy=getattr(sp, name),
+        numpy=more.pop("f", None) or getattr(sp, name),
         **more,
     )
 
@@ -104,9 +106,17 @@ CASES = [
     OpCase("special.gammainc_in_a", lambda r: [r.uniform(0.3, 8, (3, 4)), r.uniform(0.3, 8, (3, 4))], grid(n=[1, 2]), narrow="float32"),
     three("betainc", (0.5, 6), (0.5, 6), (0.05, 0.95)), three("betaincc", (0.5, 6), (0.5, 6), (0.05, 0.95)),
     three("betaincinv", (0.5, 6), (0.5, 6), (0.1, 0.9)), three("betainccinv", (0.5, 6), (0.5, 6), (0.1, 0.9)),
-    OpCase("special.betainc_in_ab", lambda r: [r.uniform(0.5, 6, 5), r.uniform(0.5, 6, 5), r.uniform(0.1, 0.9, 5)], [dict(i=1, j=0), dict(i=1, j=1)], narrow="float32"),
+    OpCase("special.betainc_in_ab", lambda r: [r.uniform(0.5, 6, 5), r.uniform(0.5, 6, 5), r.uniform(0.1, 0.9, 5)], [dict(i=1, j=0), dict(i=1, j=1), dict(i=1, j=0, ratio=True), dict(i=0, j=2, ratio=True), dict(i=1, j=1, ratio=True)], narrow="float32"),
     OpCase("special.log_gamma_density", lambda r: [r.uniform(0.5, 20, 9), r.uniform(0.5, 20, 9)], narrow="float32", numpy=lambda a, x: (a - 1) * np.log(x) - x - sp.gammaln(a)),
     OpCase("special.log_beta_density", lambda r: [r.uniform(0.5, 30, 9), r.uniform(0.5, 30, 9), r.uniform(0.1, 0.9, 9)], narrow="float32", numpy=lambda a, b, x: (a - 1) * np.log(x) + (b - 1) * np.log1p(-x) - sp.betaln(a, b)),
+    three("f_cdf", (0.5, 6), (0.5, 6), (0.2, 4), f=lambda a, b, r: sp.fdtr(2 * a, 2 * b, r)), three("f_sf", (0.5, 6), (0.5, 6), (0.2, 4), f=lambda a, b, r: sp.fdtrc(2 * a, 2 * b, r)),
+    three("f_inverse", (0.5, 6), (0.5, 6), (0.1, 0.9), f=lambda a, b, p: sp.fdtri(2 * a, 2 * b, p)),
+    three("log_f_density", (0.5, 30), (0.5, 30), (0.2, 4), f=lambda a, b, r: stats.f.logpdf(r, 2 * a, 2 * b)),
+    # ---- differences of log gamma
+    *[OpCase(f"special.{n}", lambda r: [r.uniform(0.2, 40, 9), r.uniform(0.1, 20, 9)], call=lambda f, x, d, k=k: f(k, x, d), narrow="float32", id=f"special.{n} {k}") for n in ("log_gamma_step", "gamma_ratio") for k in (0, 1, 3)],
+    OpCase("special.log_gamma_step", lambda r: [r.uniform(-0.9, -0.6, 9), r.uniform(-0.3, -0.1, 9)], call=lambda f, x, d: f(1, x, d), numpy=lambda x, d: sp.psi(x + d) - sp.psi(x), narrow="float32", id="special.log_gamma_step on the left"),
+    one("tail_excess", POSITIVE, f=lambda w: np.log1p(w) - w / (1 + w)),
+    OpCase("special.student_kernel", lambda r: [r.uniform(0.2, 9, 9), r.uniform(0.1, 4, 9)], call=lambda f, n, c: f(n, c, 2.0), numpy=lambda n, c: -(n + 2) / 2 * np.log1p(c / n), narrow="float32"),
     # ---- Bessel
     *[one(n, POSITIVE) for n in ("j0", "j1", "y0", "y1", "i0", "i1", "i0e", "i1e", "k0", "k1", "k0e", "k1e")],
     *[ordered(n, v, complex=True) for n in ("jv", "iv", "jve", "ive") for v in (0, 1.3)],
@@ -147,3 +157,18 @@ CASES = [
     one("wrightomega", complex=True),
 ]  # fmt: skip
 CASES += [two("stdtr", (0.5, 6), (-3, 3)), two("stdtrit", (0.5, 6), (0.1, 0.9))]
+
+
+def exactly(f):
+    """mpmath's, where SciPy's has too few digits."""
+    return np.vectorize(lambda x: float(f(x)))
+
+
+CASES += [
+    *[OpCase("special.hyperu", uniform(*x), call=lambda f, x, a=a, b=b: f(a, b, x), numpy=exactly(lambda x, a=a, b=b: mpmath.hyperu(a, b, x)), narrow="float32", id=f"special.hyperu({a}, {b}, x)")
+      for a, b, x in ((2.5, 1.3, (0.3, 4)), (-0.4, 0.3, (0.3, 4)), (-2.0, 1.3, (0.3, 4)), (1e-3, 1.3, (0.01, 4)))],
+    *[one(n, uniform(2, 14), f=exactly(lambda x, n=n: getattr(mpmath, n)(0, x)), id=f"special.{n} on both sides of 3") for n in ("ber", "bei", "ker", "kei")],
+    *[one(n, lambda r: [r.choice([-1, 1], (3, 4)) * r.uniform(40, 300, (3, 4))], id=f"special.{n} far out") for n in ("i0e", "i1e")],
+    *[one(n, uniform(40, 300), id=f"special.{n} far out") for n in ("k0e", "k1e")],
+    *[OpCase(f"special.{n}", uniform(40, 300), call=lambda f, x: f(2, x), numpy=lambda x, n=n: getattr(sp, n)(2, x), narrow="float32", id=f"special.{n} far out") for n in ("ive", "kve")],
+]  # fmt: skip

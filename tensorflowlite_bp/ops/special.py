@@ -200,20 +200,22 @@ def horner(coefficients: Any, x: Any) -> Any:
     return out + coefficients[0]
 
 
-def scaled(name: str, rate: Callable, inner: Callable, *parameters: str, doc: str) -> Callable[..., Tensor]:
+def scaled(
+    name: str, rate: Callable, inner: Callable, *parameters: str, doc: str, whole: Callable | None = None
+) -> Callable[..., Tensor]:
     """A function times exp(-|part of x|), which is no analytic function of a complex x.
 
     inner(F, out, x, at): the derivative of the function behind the factor, scaled likewise. rate(F, x): the
     part (real or imaginary) whose absolute value is in the factor. One rule for both directions: the first
-    term multiplies, the second multiplies the part alone.
+    term multiplies, the second multiplies the part alone. whole(F, x, slope, at): the derivative where x is
+    real, given what follows from `inner`.
     """
 
     def vjp(F: Any, g: Any, out: Any, x: Any, *, at: Any = ()) -> Any:
         if x.dtype.kind != "c":
             part = rate(F, x)
-            return (
-                g * inner(F, out, x, at) if part is None else g * (inner(F, out, x, at) - F.sign(part) * out)
-            )
+            slope = inner(F, out, x, at) if part is None else inner(F, out, x, at) - F.sign(part) * out
+            return g * (whole(F, x, slope, at) if whole else slope)
         part = rate(F, x)
         moved = F.astype(F.real(g * out) * F.sign(part), dtype=x.dtype)
         return g * inner(F, out, x, at) - (moved if rate is real_part else moved * -1j)

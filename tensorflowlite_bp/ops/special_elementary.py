@@ -13,6 +13,7 @@ from .elementwise import absolute, exp, isfinite, log, logaddexp, real, where
 from .elementwise import sign as sign_of_tensor
 from .shape import broadcast_to, reshape
 from .special import floats, many, one, ordered, run
+from .special_ratios import excess
 
 
 def _over(F: Any, x: Any, y: Any) -> Any:
@@ -41,10 +42,25 @@ rel_entr = many(
     lambda F, g, out, x, y: -g * _over(F, x, y),
     doc="x log(x / y), and 0 where x is 0.",
 )
+
+
+def _kl_div(B: Any) -> Any:
+    def forward(x: Any, y: Any) -> Any:
+        """SciPy's, and where x is near y not as a difference of larger numbers."""
+        out = B.special.kl_div(x, y)
+        with np.errstate(all="ignore"):
+            near = (x > 0) & (B.absolute(y - x) < 0.1 * x)
+            safe = B.where(near, x, 1.0)
+            return B.where(near, safe * excess(B, (y - safe) / safe, y / safe), out).astype(out.dtype)
+
+    return forward
+
+
 kl_div = many(
     "kl_div",
     lambda F, g, out, x, y: g * F.log(x / y),
-    lambda F, g, out, x, y: g * (1 - _over(F, x, y)),
+    lambda F, g, out, x, y: g * ((y - x) / y),
+    forward=_kl_div,
     doc="x log(x / y) - x + y.",
 )
 
@@ -89,17 +105,20 @@ boxcox1p = many(
 
 def _inverse(name: str, log_of: Any, doc: str) -> Any:
     def in_x(F: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
-        return g * F.exp((1 - y) * log_of(F, out))
+        return g * F.exp((1 - y) * log_of(F, out, x, y))
 
     def in_y(F: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
-        lx = log_of(F, out)
+        lx = log_of(F, out, x, y)
         return -g * F.square(lx) * _mean_exp(F, y * lx) * F.exp((1 - y) * lx)
 
-    return many(name, in_x, in_y, saves=("y", "out"), doc=doc)
+    return many(name, in_x, in_y, saves=("x", "y", "out"), doc=doc)
 
 
-inv_boxcox = _inverse("inv_boxcox", lambda F, out: F.log(out), "The x with boxcox(x, y) given.")
-inv_boxcox1p = _inverse("inv_boxcox1p", lambda F, out: F.log1p(out), "The x with boxcox1p(x, y) given.")
+# the logarithm of inv_boxcox through inv_boxcox1p: near 1 it has no digits of its own
+inv_boxcox = _inverse(
+    "inv_boxcox", lambda F, out, x, y: F.log1p(F.special.inv_boxcox1p(x, y)), "The x with boxcox(x, y) given."
+)
+inv_boxcox1p = _inverse("inv_boxcox1p", lambda F, out, x, y: F.log1p(out), "The x with boxcox1p(x, y) given.")
 powm1 = many(
     "powm1",
     lambda F, g, out, x, y: g * y * F.power(x, y - 1),
@@ -144,7 +163,7 @@ huber = many(
 )
 pseudo_huber = many(
     "pseudo_huber",
-    lambda F, g, out, d, r: g * F.square(F.hypot(d, r) - d) / F.hypot(d, r),
+    lambda F, g, out, d, r: g * F.square(r * r / (F.hypot(d, r) + d)) / F.hypot(d, r),
     lambda F, g, out, d, r: g * r * d / F.hypot(d, r),
     doc="delta^2 (sqrt(1 + (r / delta)^2) - 1), a smooth huber; delta > 0.",
 )

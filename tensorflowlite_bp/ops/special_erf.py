@@ -6,13 +6,13 @@ from typing import Any
 from ..autograd.op import helper
 from ..autograd.tensor import Tensor
 from ..backend.batched import ever
-from .elementwise import LN10, real
+from .elementwise import LN10
 from .special import complexes, floats, horner, many, one, ordered, several
 
 SQRT_PI = math.sqrt(math.pi)
 SQRT_2PI = math.sqrt(2 * math.pi)
 # (2k - 1)!!, of the expansions at infinity of erfcx, dawsn and wofz
-_ODD = [1.0, *[float(math.prod(range(1, 2 * k, 2))) for k in range(1, 14)]]
+_ODD = [1.0, *[float(math.prod(range(1, 2 * k, 2))) for k in range(1, 24)]]
 
 
 def _at_infinity(F: Any, square: Any, near: Any) -> Any:
@@ -32,10 +32,20 @@ erfc = one(
 )
 
 
+def _beyond(F: Any, side: Any, power: Any) -> Any:
+    """exp(power) on one side of the complex plane, 0 on the other: what expansions at infinity leave out."""
+    none = F.zeros_like(power)
+    return F.where(side, F.exp(F.where(side, power, none)), none)
+
+
 def _erfcx(F: Any, g: Any, out: Any, x: Any) -> Any:
     if x.dtype.kind == "c":
-        return g * (2 * x * out - 2 / SQRT_PI)
-    near = F.less(x, 10)  # beyond, 2 x out is 2 / sqrt(pi) up to a few digits
+        near = F.less(F.absolute(x), 7)
+        far = _at_infinity(F, -F.square(x), near) * (2 / SQRT_PI)
+        left = F.logical_and(F.logical_not(near), F.less(F.real(x), 0))
+        far = far + 4 * x * _beyond(F, left, F.square(x))
+        return g * F.where(near, 2 * x * out - 2 / SQRT_PI, far)
+    near = F.less(x, 7)  # beyond, 2 x out is 2 / sqrt(pi) up to a few digits
     far = _at_infinity(F, -F.square(x), near) * (2 / SQRT_PI)
     return g * F.where(near, 2 * F.where(near, x, F.zeros_like(x)) * out - 2 / SQRT_PI, far)
 
@@ -45,10 +55,13 @@ erfi = one("erfi", lambda F, g, out, x: g * F.exp(x * x) * (2 / SQRT_PI), doc="-
 
 
 def _dawsn(F: Any, g: Any, out: Any, x: Any) -> Any:
-    if x.dtype.kind == "c":
-        return g * (1 - 2 * x * out)
-    near = F.less(F.absolute(x), 10)
+    near = F.less(F.absolute(x), 7)
     far = -_at_infinity(F, F.square(x), near)
+    if x.dtype.kind == "c":
+        away = F.logical_not(near)
+        above = _beyond(F, F.logical_and(away, F.less(0, F.imag(x))), -F.square(x))
+        below = _beyond(F, F.logical_and(away, F.less(F.imag(x), 0)), -F.square(x))
+        far = far - 1j * SQRT_PI * x * (above - below)
     return g * F.where(near, 1 - 2 * F.where(near, x, F.zeros_like(x)) * out, far)
 
 
@@ -56,31 +69,57 @@ dawsn = one("dawsn", _dawsn, ("x", "out"), doc="Dawson's integral, exp(-x^2) int
 
 
 def _wofz(F: Any, g: Any, out: Any, x: Any) -> Any:
-    near = F.less(F.absolute(x), 10)
-    low = F.less(F.imag(x), 0)  # there exp(-x^2) is added to the expansion
-    either = F.logical_or(near, low)
-    far = _at_infinity(F, F.square(x), either) * (-2j / SQRT_PI)
-    return g * F.where(either, -2 * x * out + 2j / SQRT_PI, far)
+    near = F.less(F.absolute(x), 7)
+    far = _at_infinity(F, F.square(x), near) * (-2j / SQRT_PI)
+    below = F.logical_and(F.logical_not(near), F.less(F.imag(x), 0))
+    far = far - 4 * x * _beyond(F, below, -F.square(x))
+    return g * F.where(near, -2 * x * out + 2j / SQRT_PI, far)
 
 
 wofz = one("wofz", _wofz, ("x", "out"), make=complexes, doc="The Faddeeva function exp(-z^2) erfc(-i z).")
+
+
+def _over_density(F: Any, x: Any, below: Any, above: Any) -> Any:
+    """exp(x^2) from the numbers erfc(-x) and erfc(x): far out by the smaller, which knows x^2 better."""
+    tail, size = F.minimum(below, above), F.absolute(x)
+    near = F.logical_or(F.less(size, 2), F.equal(tail, 0))
+    ones = F.ones_like(x)
+    far = F.special.erfcx(F.where(near, ones, size)) / F.where(near, ones, tail)
+    return F.where(near, F.exp(F.square(F.where(near, x, ones))), far)
+
+
 erfinv = one(
     "erfinv", lambda F, g, out, x: g * F.exp(out * out) * (SQRT_PI / 2), ("out",), doc="The inverse of erf."
 )
 erfcinv = one(
     "erfcinv",
-    lambda F, g, out, x: g * F.exp(out * out) * (-SQRT_PI / 2),
-    ("out",),
+    lambda F, g, out, x: g * _over_density(F, out, 2 - x, x) * (-SQRT_PI / 2),
+    ("x", "out"),
     doc="The inverse of erfc.",
 )
 
 
-@helper(name="special.voigt_profile")
-def voigt_profile(x: Any, sigma: Any, gamma: Any) -> Tensor:
-    """The convolution of a normal density of deviation sigma > 0 and a Cauchy density of half width gamma."""
-    x, sigma, gamma = floats(x, sigma, gamma)
-    scale = sigma * math.sqrt(2)
-    return real(wofz((x + 1j * gamma) / scale)) / (sigma * SQRT_2PI)
+def _voigt(F: Any, x: Any, sigma: Any, gamma: Any, order: int) -> Any:
+    """The first or second derivative of wofz(z) in z = (x + i gamma) / (sigma sqrt(2))."""
+    z = (x + gamma * 1j) / (sigma * math.sqrt(2))
+    out = F.special.wofz(z)
+    first = _wofz(F, F.ones_like(z), out, z)
+    if order == 1:
+        return first
+    near = F.less(F.absolute(z), 7)
+    y = 0.5 / F.where(near, F.ones_like(z) * 1e3, F.square(z))
+    far = horner([0.0, *[k * odd for k, odd in enumerate(_ODD) if k]], y) / F.where(near, F.ones_like(z), z)
+    return F.where(near, -2 * (out + z * first), far * (4j / SQRT_PI))
+
+
+# in sigma by the equation of heat, d/d sigma = sigma d^2/dx^2: wofz and z times its derivative nearly cancel
+voigt_profile = many(
+    "voigt_profile",
+    lambda F, g, out, x, s, gamma: g * F.real(_voigt(F, x, s, gamma, 1)) / (s * s * (2 * SQRT_PI)),
+    lambda F, g, out, x, s, gamma: g * F.real(_voigt(F, x, s, gamma, 2)) / (s * s * (2 * SQRT_2PI)),
+    lambda F, g, out, x, s, gamma: g * F.imag(_voigt(F, x, s, gamma, 1)) / (s * s * (-2 * SQRT_PI)),
+    doc="The convolution of a normal density of deviation sigma and a Cauchy density of half width gamma.",
+)
 
 
 # ------------------------------------------------------------------ the normal distribution
@@ -101,7 +140,10 @@ log_ndtr = one(
     doc="log(ndtr(x)), to full precision far to the left.",
 )
 ndtri = one(
-    "ndtri", lambda F, g, out, x: g * F.exp(out * out * 0.5) * SQRT_2PI, ("out",), doc="The inverse of ndtr."
+    "ndtri",
+    lambda F, g, out, x: g * _over_density(F, out * math.sqrt(0.5), 2 * x, 2 - 2 * x) * SQRT_2PI,
+    ("x", "out"),
+    doc="The inverse of ndtr.",
 )
 ndtri_exp = one(
     "ndtri_exp", lambda F, g, out, x: g / _mills(F, out, x), ("x", "out"), doc="The inverse of log_ndtr."

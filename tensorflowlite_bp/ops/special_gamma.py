@@ -1,6 +1,4 @@
-"""The gamma family: factorials, logarithmic derivatives, beta functions, Hurwitz' zeta function, complex
-polygamma.
-"""
+"""The gamma family: its logarithmic derivatives, real and complex, and Hurwitz' zeta function."""
 
 import math
 from typing import Any
@@ -10,11 +8,7 @@ import numpy as np
 from ..autograd.op import helper
 from ..autograd.record import nondiff
 from ..autograd.tensor import Tensor
-from ..backend import by_type
-from ..backend.batched import at_hand, ever
-from ..errors import message
-from .elementwise import equal, greater_equal, logical_and, where
-from .special import fixed, floats, many, one, ordered, run
+from .special import fixed, one, ordered, run
 
 # ------------------------------------------------------------------ gamma
 gamma = one(
@@ -105,14 +99,31 @@ def _complex_polygamma(B: Any, n: Any, z: Any) -> Any:
         tail = tail + b * math.factorial(2 * k + n - 1) / math.factorial(2 * k) * w ** (-2.0 * k - n)
     out = (-1) ** (n + 1) * (total + tail)
     if bool(left.any()):
-        cot = B.where(left, 1 / B.tan(math.pi * B.where(left, z, 0.5)), 0)
-        slope = np.array([0.0, -math.pi])  # the derivatives of -pi cot(pi z), polynomials of the cotangent
-        for _ in range(n):
-            d = np.polynomial.polynomial.polyder(slope)
-            slope = np.polynomial.polynomial.polymul(d, [-math.pi, 0, -math.pi])
-        value = sum(c * cot**k for k, c in enumerate(slope))
-        out = B.where(left, value + (-1) ** n * out, out)
+        out = B.where(
+            left, _cotangent_slope(B, n, B.where(left, z, 0.5).astype("complex128")) + (-1) ** n * out, out
+        )
     return out.astype(z.dtype)
+
+
+def _cotangent_slope(B: Any, n: int, z: Any) -> Any:
+    """The n-th derivative of -pi cot(pi z). Away from the real axis the cotangent is a constant and powers of
+    exp(2 pi i z), whose polynomials would cancel; near it the derivatives are those polynomials.
+    """
+    away = B.absolute(z.imag) > 0.3
+    side = B.where(z.imag > 0, 1.0, -1.0)
+    power = q = B.exp(2j * math.pi * side * B.where(away, z, 1j * side))
+    series = B.zeros_like(z)
+    for k in range(1, 24 + 3 * n):
+        series = series + k**n * power
+        power = power * q
+    series = series * (2j * math.pi * side) ** (n + 1)
+    cot = 1 / B.tan(math.pi * B.where(away, 0.25, z))
+    slope = np.array([0.0, -math.pi])
+    for _ in range(n):
+        slope = np.polynomial.polynomial.polymul(
+            np.polynomial.polynomial.polyder(slope), [-math.pi, 0, -math.pi]
+        )
+    return B.where(away, series, sum(c * cot**k for k, c in enumerate(slope)))
 
 
 # ------------------------------------------------------------------ zeta
@@ -139,119 +150,3 @@ riemann_zeta = nondiff(
     "special.riemann_zeta", lambda B, x: B.special.zeta(x), doc="Riemann's zeta function: a constant."
 )
 zetac = nondiff("special.zetac", doc="zeta(x) - 1: a constant.")
-
-# ------------------------------------------------------------------ beta
-
-
-def _either(F: Any, a: Any, b: Any) -> Any:
-    return F.special.psi(a) - F.special.psi(a + b)
-
-
-beta = many(
-    "beta",
-    lambda F, g, out, a, b: g * out * _either(F, a, b),
-    lambda F, g, out, a, b: g * out * _either(F, b, a),
-    saves=("x", "y", "out"),
-    doc="gamma(a) gamma(b) / gamma(a + b).",
-)
-betaln = many(
-    "betaln",
-    lambda F, g, out, a, b: g * _either(F, a, b),
-    lambda F, g, out, a, b: g * _either(F, b, a),
-    doc="log |beta(a, b)|.",
-)
-
-
-# ------------------------------------------------------------------ factorials
-def _slope(F: Any, x: Any, y: Any) -> Any:
-    """psi(x) - psi(y)."""
-    return F.special.psi(x) - F.special.psi(y)
-
-
-def _poch_z(F: Any, g: Any, out: Any, z: Any, m: Any) -> Any:
-    """out (psi(z + m) - psi(z)); at its poles by 1 / gamma, whose derivative is finite."""
-    pole = F.logical_and(F.less_equal(z, 0), F.equal(z, F.rint(z)))
-    safe = F.where(pole, F.ones_like(z), z)
-    plain = out * _slope(F, F.where(pole, F.ones_like(z), z + m), safe)
-    at = F.where(pole, z, F.zeros_like(z))
-    nearest = F.special.gamma(1 - at) * (1 - 2 * F.remainder(at, 2))  # (1 / gamma)' at the poles
-    return g * F.where(pole, nearest * F.special.gamma(F.where(pole, z + m, F.ones_like(z))), plain)
-
-
-poch = many(
-    "poch",
-    _poch_z,
-    lambda F, g, out, z, m: g * out * F.special.psi(z + m),
-    saves=("x", "y", "out"),
-    doc="Pochhammer's symbol gamma(z + m) / gamma(z).",
-)
-binom = many(
-    "binom",
-    lambda F, g, out, n, k: g * out * _slope(F, n + 1, n - k + 1),
-    lambda F, g, out, n, k: g * out * _slope(F, n - k + 1, k + 1),
-    saves=("x", "y", "out"),
-    doc="The binomial coefficient of real numbers.",
-)
-
-
-@helper(name="special.multigammaln")
-def multigammaln(a: Any, d: int) -> Tensor:
-    """The logarithm of the multivariate gamma function of dimension d; a > (d - 1) / 2."""
-    (a,) = floats(a)
-    d = int(d)
-    if d < 1 or (at_hand(a) and ever((a.data <= 0.5 * (d - 1)).any())):
-        raise ValueError(message("multigammaln", f"a > (d - 1) / 2 and d >= 1 were expected, d is {d}."))
-    halves = by_type[type(a.data)].asarray(np.arange(d) * 0.5, dtype=a.dtype)
-    total = gammaln(a[..., None] - halves).sum(-1)
-    return total + 0.25 * d * (d - 1) * math.log(math.pi)
-
-
-@helper(name="special.factorial")
-def factorial(n: Any, exact: bool = False, extend: str = "zero") -> Tensor:
-    """gamma(n + 1), and 0 for n < 0. exact is refused: exact integers are no floats."""
-    _inexact("factorial", exact)
-    if extend != "zero":
-        raise ValueError(
-            message("factorial", "only extend='zero' is taken for Tensors.", received=repr(extend))
-        )
-    (n,) = floats(n)
-    inside = greater_equal(n, 0)
-    return where(inside, gamma(where(inside, n, 1.0) + 1.0), 0.0)
-
-
-def _chosen(N: Any, k: Any) -> tuple[Tensor, Tensor, Any]:
-    N, k = floats(N, k)
-    return N, k, logical_and(logical_and(greater_equal(N, k), greater_equal(N, 0)), greater_equal(k, 0))
-
-
-@helper(name="special.comb")
-def comb(N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> Tensor:
-    """How many ways there are to choose k of N; 0 unless 0 <= k <= N."""
-    _inexact("comb", exact)
-    if repetition:
-        N, k = floats(N, k)
-        none = logical_and(equal(N, 0), equal(k, 0))
-        return where(none, 1.0, comb(where(none, 1.0, N) + k - 1.0, k))
-    N, k, inside = _chosen(N, k)
-    return where(inside, binom(where(inside, N, 1.0), where(inside, k, 0.0)), 0.0)
-
-
-@helper(name="special.perm")
-def perm(N: Any, k: Any, exact: bool = False) -> Tensor:
-    """How many ordered choices of k of N there are; 0 unless 0 <= k <= N."""
-    _inexact("perm", exact)
-    N, k, inside = _chosen(N, k)
-    safe, taken = where(inside, N, 1.0), where(inside, k, 0.0)
-    return where(inside, poch(safe - taken + 1.0, taken), 0.0)
-
-
-def _inexact(name: str, exact: bool) -> None:
-    if exact:
-        raise TypeError(
-            message(
-                name,
-                "exact integers have no derivative.",
-                received="exact=True and a Tensor",
-                hint="exact=False.",
-            )
-        )

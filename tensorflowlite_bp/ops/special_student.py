@@ -2,46 +2,69 @@
 composition.
 """
 
+import math
 from typing import Any
 
-from ..autograd.op import helper
+from ..autograd.op import Op, helper
+from ..autograd.record import applyn
 from ..autograd.tensor import Tensor
 from .elementwise import where
-from .special import fixed, floats, many, run
-from .special_incomplete import (
-    betainc,
-    betainc_in_ab,
-    betaincc,
-    betaincinv,
-    gammainc,
-    gammaincc,
-    gammainccinv,
+from .special import declared, fixed, floats, many, run
+from .special_incomplete import gammainc, gammaincc, gammainccinv
+from .special_incomplete_beta import betainc, betainc_in_ab, betaincc, f_cdf, f_inverse, f_sf
+from .special_ratios import gamma_ratio, tail_excess
+
+# ------------------------------------------------------------------ Student's t
+_KERNEL = Op(
+    "special.student_kernel",
+    vjp=(
+        lambda F, g, out, n, c, *, d: g * (0.5 * d * c / (n * (n + c)) - 0.5 * run(F, tail_excess, c / n)),
+        lambda F, g, out, n, c, *, d: -0.5 * g * (n + d) / (n + c),
+    ),
+    saves=("x", "y"),
+    elementwise=True,
+    broadcasts=True,
+    forward=lambda B: lambda n, c, *, d: -0.5 * (n + d) * B.log1p(c / n),
 )
 
 
-# ------------------------------------------------------------------ Student's t
+def _student_kernel(n: Any, c: Any, d: float) -> Tensor:
+    """-(n + d) / 2 log(1 + c / n): its derivative in n, of order n^-2, is no difference of larger ones."""
+    return applyn(_KERNEL, tuple(floats(n, c)), {"d": d})
+
+
+student_kernel = declared(_KERNEL, _student_kernel, lambda B: lambda n, c, d: -0.5 * (n + d) * B.log1p(c / n))
+
+
+def log_density(F: Any, df: Any, c: Any, log_det: Any, d: int) -> Any:
+    """Of the multivariate t distribution in d dimensions, c the squared length."""
+    half = F.ones_like(df) * (0.5 * d)
+    return (
+        run(F, gamma_ratio, 0, df * 0.5, half)
+        + run(F, student_kernel, df, c, float(d))
+        - 0.5 * (d * math.log(2 * math.pi) + log_det)
+    )
+
+
 def _density(F: Any, df: Any, t: Any) -> Any:
-    power = (df + 1) * -0.5
-    return F.exp(power * F.log1p(t * t / df) - F.special.betaln(df * 0.5, F.ones_like(df) * 0.5)) / F.sqrt(df)
+    return F.exp(log_density(F, df, t * t, 0.0, 1))
 
 
 def _in_df(F: Any, df: Any, t: Any) -> Any:
-    """d F(t) / d df. The tail is I_w(1/2, df / 2), w = t^2 / (df + t^2), whose argument moves too. At t = 0 a
-    number near it stands in: w has a square root there, and the formula's own derivative would be 0 / 0.
+    """d F(t) / d df, by the F distribution of t^2. At t = 0 a number near it stands in: there the rule's own
+    derivative would be 0 / 0.
     """
     tiny = 1e-18 if t.dtype == "float32" else 1e-150
     t = t + F.where(F.equal(t, 0), F.ones_like(t) * tiny, F.zeros_like(t))
     half = F.ones_like(t * df) * 0.5
-    moved = run(F, betainc_in_ab, half, df * 0.5 + 0 * half, t * t / (df + t * t), 0, 1)
-    return F.sign(t) * moved * 0.25 - t * _density(F, df, t) / (2 * df)
+    return F.sign(t) * 0.25 * run(F, betainc_in_ab, half, df * 0.5 + 0 * half, t * t, 0, 1, True)
 
 
 stdtr = many(
     "stdtr",
     lambda F, g, out, df, t: g * _in_df(F, df, t),
     lambda F, g, out, df, t: g * _density(F, df, t),
-    doc="The distribution function of Student's t at t, with df degrees of freedom. The derivative in df, of"
-    " order 1 / df^2, has some 16 - 2 log10(df) digits.",
+    doc="The distribution function of Student's t at t, with df degrees of freedom.",
 )
 stdtrit = many(
     "stdtrit",
@@ -92,22 +115,21 @@ def gdtrc(a: Any, b: Any, x: Any) -> Tensor:
 def fdtr(dfn: Any, dfd: Any, x: Any) -> Tensor:
     """The distribution function of F."""
     n, d, x = floats(dfn, dfd, x)
-    return betainc(n * 0.5, d * 0.5, n * x / (d + n * x))
+    return f_cdf(n * 0.5, d * 0.5, x)
 
 
 @helper(name="special.fdtrc")
 def fdtrc(dfn: Any, dfd: Any, x: Any) -> Tensor:
     """1 - fdtr(dfn, dfd, x)."""
     n, d, x = floats(dfn, dfd, x)
-    return betainc(d * 0.5, n * 0.5, d / (d + n * x))
+    return f_sf(n * 0.5, d * 0.5, x)
 
 
 @helper(name="special.fdtri")
 def fdtri(dfn: Any, dfd: Any, p: Any) -> Tensor:
     """The x with fdtr(dfn, dfd, x) = p."""
     n, d, p = floats(dfn, dfd, p)
-    share = betaincinv(n * 0.5, d * 0.5, p)
-    return d * share / (n * (1.0 - share))
+    return f_inverse(n * 0.5, d * 0.5, p)
 
 
 @helper(name="special.pdtr")

@@ -12,12 +12,14 @@ import numpy as np
 from ..autograd.op import graph
 from ..ops import (
     special_bessel,
+    special_beta,
     special_elementary,
     special_elliptic,
     special_erf,
     special_gamma,
     special_hyper,
     special_incomplete,
+    special_incomplete_beta,
     special_student,
 )
 from ._namespace import names
@@ -25,7 +27,8 @@ from ._namespace import names
 # what rules need and SciPy has not
 _ABSENT = set(
     "carlson exprel_moment gammainc_in_a betainc_in_ab hyp1f1_series log_gamma_density log_beta_density "
-    "riemann_zeta zeta_hurwitz".split()
+    "log_f_density f_cdf f_sf f_inverse student_kernel "
+    "log_gamma_step gamma_ratio tail_excess riemann_zeta zeta_hurwitz".split()
 )
 # each family: what it declares is in graph.special; named here is what has another name or is made of others
 _FAMILIES = {
@@ -33,9 +36,11 @@ _FAMILIES = {
     special_elementary: "softplus logsumexp softmax log_softmax",
     special_elliptic: "",
     special_erf: "",
+    special_beta: "",
     special_gamma: "digamma",
     special_hyper: "hyp1f1",
     special_incomplete: "",
+    special_incomplete_beta: "",
     special_student: "",
 }
 OURS = {name: f for name, f in vars(graph.special).items() if name not in _ABSENT}

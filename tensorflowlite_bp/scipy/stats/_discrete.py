@@ -7,9 +7,11 @@ import numpy as np
 
 from ...autograd.tensor import Tensor
 from ...ops.elementwise import expm1, log, log1p
+from ...ops.special_beta import betaln
 from ...ops.special_elementary import xlog1py, xlogy
-from ...ops.special_gamma import betaln
-from ...ops.special_incomplete import betainc, betaincc, gammainc, gammaincc, log_gamma_density
+from ...ops.special_incomplete import gammainc, gammaincc, log_gamma_density
+from ...ops.special_incomplete_beta import betainc, betaincc, log_beta_density
+from ...ops.special_ratios import log_gamma_step
 from ._distribution import Discrete
 
 
@@ -31,16 +33,12 @@ bernoulli = Discrete(
 )
 
 
-def _log_choose(n: Tensor, k: Any) -> Tensor:
-    return -betaln(n - k + 1.0, k + 1) - log(n + 1.0)
-
-
 binom = Discrete(
     "binom",
     ("n", "p"),
     valid=lambda n, p: _whole(n) & _probability(p),
     support=lambda n, p: (0, n),
-    logpmf=lambda k, n, p: _log_choose(n, k) + xlogy(k, p) + xlog1py(n - k, -p),
+    logpmf=lambda k, n, p: log_beta_density(k + 1, n - k + 1.0, p) - log(n + 1.0),
     cdf=lambda k, n, p: betaincc(k + 1, n - k, p),
     sf=lambda k, n, p: betainc(k + 1, n - k, p),
 )
@@ -66,14 +64,22 @@ nbinom = Discrete(
     ("n", "p"),
     valid=lambda n, p: (n > 0) & (p > 0) & (p <= 1),
     support=lambda n, p: (0, math.inf),
-    logpmf=lambda k, n, p: n * log(p) + xlog1py(k, -p) - betaln(n, k + 1) - log(n + k),
+    logpmf=lambda k, n, p: log_beta_density(n, k + 1, p) + log(p) - log(n + k),
     cdf=lambda k, n, p: betainc(n, k + 1, p),
     sf=lambda k, n, p: betaincc(n, k + 1, p),
 )
+
+
+def _betabinom(k: Any, n: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """In the steps of log gamma from k + 1 to k + a and so on, which are small where n is large."""
+    chosen = log_gamma_step(0, k + 1, a - 1.0) + log_gamma_step(0, n - k + 1.0, b - 1.0)
+    return chosen - log_gamma_step(0, n + 2.0, a + b - 2.0) - log(n + 1.0) - betaln(a, b)
+
+
 betabinom = Discrete(
     "betabinom",
     ("n", "a", "b"),
     valid=lambda n, a, b: _whole(n) & (a > 0) & (b > 0),
     support=lambda n, a, b: (0, n),
-    logpmf=lambda k, n, a, b: _log_choose(n, k) + betaln(k + a, n - k + b) - betaln(a, b),
+    logpmf=_betabinom,
 )

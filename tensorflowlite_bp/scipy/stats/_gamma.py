@@ -2,21 +2,20 @@
 
 import math
 
-from ...autograd.tensor import Tensor
 from ...ops.elementwise import log, sqrt, square
 from ...ops.special_elementary import xlogy
 from ...ops.special_gamma import gammaln
-from ...ops.special_incomplete import (
+from ...ops.special_incomplete import gammainc, gammaincc, gammainccinv, gammaincinv, log_gamma_density
+from ...ops.special_incomplete_beta import (
     betainc,
     betaincc,
     betainccinv,
     betaincinv,
-    gammainc,
-    gammaincc,
-    gammainccinv,
-    gammaincinv,
+    f_cdf,
+    f_inverse,
+    f_sf,
     log_beta_density,
-    log_gamma_density,
+    log_f_density,
 )
 from ._distribution import Continuous
 from ._exponential import UNIT
@@ -75,30 +74,13 @@ beta = Continuous(
     ppf=lambda q, a, b: betaincinv(a, b, q),
     isf=lambda q, a, b: betainccinv(a, b, q),
 )
-
-
-# ------------------------------------------------------------------ F
-def _share(y: Tensor, dfn: Tensor, dfd: Tensor) -> Tensor:
-    """The variable that has a beta distribution."""
-    return dfn * y / (dfd + dfn * y)
-
-
-def _f_logpdf(y: Tensor, dfn: Tensor, dfd: Tensor) -> Tensor:
-    slope = log(dfn) + log(dfd) - 2.0 * log(dfd + dfn * y)
-    return log_beta_density(dfn * 0.5, dfd * 0.5, _share(y, dfn, dfd)) + slope
-
-
-def _f_ppf(share: Tensor, dfn: Tensor, dfd: Tensor) -> Tensor:
-    return dfd * share / (dfn * (1.0 - share))
-
-
 f = Continuous(
     "f",
     ("dfn", "dfd"),
     support=POSITIVE,
-    logpdf=_f_logpdf,
-    cdf=lambda y, n, d: betainc(n * 0.5, d * 0.5, _share(y, n, d)),
-    sf=lambda y, n, d: betainc(d * 0.5, n * 0.5, d / (d + n * y)),
-    ppf=lambda q, n, d: _f_ppf(betaincinv(n * 0.5, d * 0.5, q), n, d),
-    isf=lambda q, n, d: _f_ppf(betainccinv(n * 0.5, d * 0.5, q), n, d),
+    logpdf=lambda y, n, d: log_f_density(n * 0.5, d * 0.5, y),
+    cdf=lambda y, n, d: f_cdf(n * 0.5, d * 0.5, y),
+    sf=lambda y, n, d: f_sf(n * 0.5, d * 0.5, y),
+    ppf=lambda q, n, d: f_inverse(n * 0.5, d * 0.5, q),
+    isf=lambda q, n, d: 1.0 / f_inverse(d * 0.5, n * 0.5, q),
 )

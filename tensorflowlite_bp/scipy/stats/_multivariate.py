@@ -10,11 +10,13 @@ from ...autograd.record import constant, lift
 from ...autograd.tensor import Tensor
 from ...backend.batched import always
 from ...errors import ShapeError, message
-from ...ops.elementwise import exp, log, log1p, square, where
+from ...ops.elementwise import exp, log, square, where
 from ...ops.shape import concatenate, moveaxis, reshape
 from ...ops.special import floats
+from ...ops.special_beta import multigammaln
 from ...ops.special_elementary import xlogy
-from ...ops.special_gamma import gammaln, multigammaln
+from ...ops.special_gamma import gammaln
+from ...ops.special_student import log_density
 from ._distribution import Distribution
 from ._normal import LOG_2PI
 
@@ -81,11 +83,8 @@ def _student(x: Any, loc: Any = None, shape: Any = 1, df: Any = 1, allow_singula
     """The log-density of the multivariate t distribution."""
     centred, cov = _centred("multivariate_t", x, loc, shape)
     length, log_det, _ = _squared_length("multivariate_t", centred, cov, allow_singular)
-    d = cov.shape[0]
     (df,) = floats(df)
-    half = 0.5 * (df + float(d))
-    scale = gammaln(half) - gammaln(0.5 * df) - 0.5 * d * log(df * math.pi) - 0.5 * log_det
-    return _squeezed(scale - half * log1p(length / df))
+    return _squeezed(log_density(graph, df, length, log_det, cov.shape[0]))
 
 
 def _squeezed(x: Tensor) -> Tensor:

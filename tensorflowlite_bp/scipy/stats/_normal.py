@@ -3,12 +3,14 @@
 import math
 from typing import Any
 
+from ...autograd.op import graph
 from ...autograd.tensor import Tensor
 from ...backend.batched import ever
 from ...ops.elementwise import absolute, exp, log, log1p, logaddexp, power, sqrt, square, where
 from ...ops.special_erf import erf, log_ndtr, ndtr, ndtri, ndtri_exp, owens_t
-from ...ops.special_gamma import betaln, gammaln
+from ...ops.special_gamma import gammaln
 from ...ops.special_incomplete import gammaincc
+from ...ops.special_student import log_density as log_density_of_t
 from ...ops.special_student import stdtr, stdtrit
 from ...ops.trigonometric import arctan2, tan
 from ._distribution import Continuous
@@ -100,7 +102,7 @@ truncnorm = Continuous(
 # ------------------------------------------------------------------ heavy tails
 def t_log_density(y: Tensor, df: Tensor) -> Tensor:
     """Of Student's t distribution."""
-    return -betaln(df * 0.5, 0.5) - 0.5 * log(df) - (df + 1.0) * 0.5 * log1p(square(y) / df)
+    return log_density_of_t(graph, df, square(y), 0.0, 1)
 
 
 t = Continuous(
