@@ -1,5 +1,6 @@
 // gemm, linear and linear_backward for NumPy arrays. None means: not for this kernel, take the reference.
 #include "arrays.h"
+#include "cpu/gemm_bf16.h"
 #include "cpu/linear.h"
 
 namespace tflbp {
@@ -29,17 +30,17 @@ void with_type(int type, const F& f) {
         f(static_cast<double*>(nullptr));
 }
 
-// A 2-d array with rows or columns without gaps between elements: as stored, and whether it is seen
+// A 2-d array of `type` with rows or columns without gaps between elements: as stored, and whether it is seen
 // transposed.
 struct Matrix {
     const void* p;
     int64_t rows, cols, ld;
     bool trans;
 };
-bool as_matrix(py::handle h, Matrix* out) {
+bool as_matrix(py::handle h, int type, Matrix* out) {
     if (!PyArray_CheckExact(h.ptr())) return false;
     auto* a = reinterpret_cast<PyArrayObject*>(h.ptr());
-    if (PyArray_NDIM(a) != 2 || !is_float(a) || !PyArray_ISALIGNED(a) || !PyArray_ISNOTSWAPPED(a))
+    if (PyArray_NDIM(a) != 2 || PyArray_TYPE(a) != type || !PyArray_ISALIGNED(a) || !PyArray_ISNOTSWAPPED(a))
         return false;
     const int64_t item = PyArray_ITEMSIZE(a), rows = PyArray_DIM(a, 0), cols = PyArray_DIM(a, 1);
     const int64_t s0 = PyArray_STRIDE(a, 0), s1 = PyArray_STRIDE(a, 1);
@@ -71,9 +72,10 @@ GemmArgs<T> product(const Matrix& a, const Matrix& b, T* c) {
 
 py::object py_gemm(py::handle a, py::handle b) {
     Matrix x, y;
-    if (!gemm_available() || !as_matrix(a, &x) || !as_matrix(b, &y)) return py::none();
-    const int type = PyArray_TYPE(reinterpret_cast<PyArrayObject*>(a.ptr()));
-    if (PyArray_TYPE(reinterpret_cast<PyArrayObject*>(b.ptr())) != type || x.cols != y.rows)
+    if (!gemm_available() || !PyArray_CheckExact(a.ptr())) return py::none();
+    auto* first = reinterpret_cast<PyArrayObject*>(a.ptr());
+    const int type = PyArray_TYPE(first);
+    if (!is_float(first) || !as_matrix(a, type, &x) || !as_matrix(b, type, &y) || x.cols != y.rows)
         return py::none();
     const npy_intp shape[2] = {npy_intp(x.rows), npy_intp(y.cols)};
     py::object c = empty(2, shape, type);
@@ -84,6 +86,35 @@ py::object py_gemm(py::handle a, py::handle b) {
         const Unlock unlock(work(x.rows, y.cols, x.cols));
         enough = gemm(product<T>(x, y, to));
     });
+    check_memory(enough);
+    return c;
+}
+
+py::object py_gemm_bf16(py::handle a, py::handle b, py::handle biash, bool relu) {
+    Matrix x, y;
+    if (!gemm_bf16_available() || !as_matrix(a, NPY_UINT16, &x) || !as_matrix(b, NPY_UINT16, &y) ||
+        x.cols != y.rows)
+        return py::none();
+    PyArrayObject* bias = nullptr;
+    if (!biash.is_none()) {
+        bias = plain_array(biash, NPY_UINT16);
+        if (!bias || PyArray_NDIM(bias) != 1 || PyArray_DIM(bias, 0) != y.cols) return py::none();
+    }
+    const npy_intp shape[2] = {npy_intp(x.rows), npy_intp(y.cols)};
+    py::object c = empty(2, shape, NPY_UINT16);
+    Bf16* to = data<Bf16>(c);
+    bool enough = true;
+    {
+        const Unlock unlock(work(x.rows, y.cols, x.cols));
+        enough = gemm_bf16({x.rows,
+                            y.cols,
+                            x.cols,
+                            {static_cast<const Bf16*>(x.p), x.ld, x.trans},
+                            {static_cast<const Bf16*>(y.p), y.ld, y.trans},
+                            to,
+                            bias ? data<Bf16>(bias) : nullptr,
+                            relu});
+    }
     check_memory(enough);
     return c;
 }
@@ -173,6 +204,9 @@ py::object py_linear_backward(py::handle gh, py::handle xh, py::handle wh, py::h
 void bind_linear(py::module_& m) {
     m.def("gemm", &py_gemm, py::arg("a"), py::arg("b"),
           "a @ b for 2-d float32 or float64 arrays whose rows or columns have no gaps.");
+    m.def("gemm_bf16", &py_gemm_bf16, py::arg("a"), py::arg("b"), py::arg("bias"), py::arg("relu"),
+          "a @ b + bias, then ReLU when asked, for bfloat16 seen as uint16; None where the CPU has no such "
+          "product.");
     m.def("gemm_choice", &gemm_choice,
           "'native' where gemm is the faster product on this CPU, else 'numpy'.");
     m.def("linear", &py_linear, py::arg("x"), py::arg("w"), py::arg("b"), py::arg("relu"),

@@ -4,6 +4,7 @@ import functools
 import importlib
 import math
 import sys
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from numpy import (
 
 from .._typing import Array, Axis, Shape
 from ..errors import message
-from . import attention, chunked, common, conv, ctc, draws, fused, pool, series
+from . import attention, chunked, common, conv, ctc, draws, fused, narrow, pool, series
 from .fused import (
     DIRECT,
     avg_pool_forward,
@@ -127,18 +128,21 @@ def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
 
 
 def matmul(x: Array, y: Array) -> Array:
+    if common.is_narrow(x.dtype):
+        return narrow.matmul(x, y)
     if x.ndim == 2 and y.ndim == 2:
         if x.size > _SMALL and _own_product:
             return product(x, y)
         return x.dot(y)  # 418 ns where np.matmul takes 930
-    return kept(np.matmul(x, y), x)
+    return np.matmul(x, y)
 
 
 def einsum_labelled(*xs: Array, labels: tuple[str, ...], result: str) -> Array:
     first = xs[0]
-    if first.dtype.kind == "V":  # bfloat16, which np.einsum refuses
-        xs = tuple([x.astype("float32") for x in xs])
-    return kept(np.einsum(f"{','.join(labels)}->{result}", *xs, optimize=len(xs) > 2), first)
+    if common.is_narrow(first.dtype):  # summed in float32; bfloat16 np.einsum refuses
+        xs = tuple([x.astype(np.float32) for x in xs])
+    out = np.einsum(f"{','.join(labels)}->{result}", *xs, optimize=len(xs) > 2)
+    return np.asarray(out).astype(first.dtype, copy=False)
 
 
 # ------------------------------------------------------------------ shape, indexing
@@ -242,12 +246,15 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
     return common.log_softmax(np, x, axis)
 
 
+_linear, _linear_backward = (partial(f, np) for f in (common.linear, common.linear_backward))
+
+
 def linear(x: Array, w: Array, b: Array | None, *, relu: bool) -> Array:
     if native is not None:
         out = native.linear(x, w, b, relu)
         if out is not None:
             return out
-    return common.linear(np, x, w, b, relu)
+    return (narrow.linear if common.is_narrow(x.dtype) else _linear)(x, w, b, relu)
 
 
 def linear_backward(
@@ -257,7 +264,7 @@ def linear_backward(
         out = native.linear_backward(g, x, w, mask, *needs)
         if out is not None:
             return out
-    return common.linear_backward(np, g, x, w, mask, needs)
+    return (narrow.linear_backward if common.is_narrow(x.dtype) else _linear_backward)(g, x, w, mask, needs)
 
 
 def softmax_cross_entropy(
@@ -364,7 +371,7 @@ def product(a: Array, b: Array) -> Array:
         out = native.gemm(a, b)
         if out is not None:
             return out
-    return a.dot(b)
+    return narrow.product(a, b) if common.is_narrow(a.dtype) else a.dot(b)
 
 
 def conv_forward(x: Array, w: Array, *, strides, pads, dilation, groups) -> Array:
