@@ -329,6 +329,7 @@ NORM_SHAPES = [
     ((3, 2, 33000), 1),
     ((40, 3, 100, 100), 1),
     ((6, 20, 30, 31), 1),
+    ((9, 43, 11, 13), 1),
     ((6, 4, 5), 0),
 ]
 
@@ -399,6 +400,20 @@ def test_batch_norm_statistics_far_from_zero(isa, rng, shape, axis, outlier):
     np.testing.assert_allclose(mean, want_mean.ravel(), rtol=1e-7)
     np.testing.assert_allclose(var, want_var.ravel(), rtol=2e-5)
     np.testing.assert_allclose(out, (wide - want_mean) / np.sqrt(want_var + 1e-3), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((67, 31, 2077), 1), ((139_147, 31), 1)])
+def test_batch_norm_past_the_cache(isa, rng, shape, axis):
+    """Passes that move 32 MiB and more use other stores, from lines that begin anywhere."""
+    x, g = rng.normal(size=(2, *shape)).astype(np.float32)
+    out, mean, _, inv = native.batch_norm_forward(x, None, None, 1e-3, axis)
+    dx, dw, db = native.batch_norm_backward(g, x, None, mean, inv, axis)
+    columns = (1, 31) + (1,) * (len(shape) - 2)
+    normed = (x - mean.reshape(columns)) * inv.reshape(columns)
+    np.testing.assert_allclose(out, normed, atol=2e-6)
+    n = x.size / 31
+    want = (g - db.reshape(columns) / n - normed * dw.reshape(columns) / n) * inv.reshape(columns)
+    np.testing.assert_allclose(dx, want, atol=2e-6)
 
 
 # ------------------------------------------------------------------------------------------ optimisers

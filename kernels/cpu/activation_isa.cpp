@@ -145,6 +145,7 @@ template <class A, class T>
 void forward(const T* x, T* out, int64_t n) {
     const bool past = writes_past_cache(n * (int64_t)sizeof(T));
     parallel_chunks(n, kJob, [=](int64_t begin, int64_t end) {
+        const StreamEnd streams{past};
         const T* from = x + begin;
         write_terms(out + begin, end - begin, past, [=](int64_t i) { return A::value(from[i]); });
     });
@@ -153,6 +154,7 @@ template <class A, class T>
 void backward(const T* g, const T* kept, T* dx, int64_t n) {
     const bool past = writes_past_cache(n * (int64_t)sizeof(T));
     parallel_chunks(n, kJob, [=](int64_t begin, int64_t end) {
+        const StreamEnd streams{past};
         const T *of = g + begin, *from = kept + begin;
         write_terms(dx + begin, end - begin, past, [=](int64_t i) { return of[i] * A::slope(from[i]); });
     });

@@ -39,6 +39,6 @@ const CacheSizes& cache_sizes() {
     return sizes;
 }
 
-bool writes_past_cache(int64_t bytes) { return bytes > cache_sizes().l3; }
+bool writes_past_cache(int64_t moved) { return moved >= cache_sizes().l3; }
 
 }  // namespace tflbp

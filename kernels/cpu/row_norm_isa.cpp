@@ -66,10 +66,11 @@ void forward_row(const RowNormForward<T>& a, int64_t row, bool past) {
 
 template <class T>
 void forward(const RowNormForward<T>& a) {
-    const bool past = writes_past_cache(a.rows * a.n * (int64_t)sizeof(T));
+    const bool past = writes_past_cache(2 * a.rows * a.n * (int64_t)sizeof(T));
     parallel_chunks(
         a.rows, rows_per_job(a.n),
         [&](int64_t begin, int64_t end) {
+            const StreamEnd streams{past};
             for (int64_t row = begin; row < end; ++row) forward_row(a, row, past);
         },
         serial_rows(a.n));
@@ -120,10 +121,11 @@ inline void column_gradients(const RowNormBackward<T>& a, int64_t row, T* __rest
 
 template <class T>
 void backward(const RowNormBackward<T>& a) {
-    const bool past = writes_past_cache(a.rows * a.n * (int64_t)sizeof(T));
+    const bool past = writes_past_cache(3 * a.rows * a.n * (int64_t)sizeof(T));
     const int64_t n = a.n, chunk = rows_per_chunk(a.rows, n), chunks = pieces(a.rows, chunk);
     const bool sums = a.dweight || a.dbias;
     const auto one_chunk = [&](int64_t c) {
+        const StreamEnd streams{past};
         const int64_t begin = c * chunk, end = smaller(begin + chunk, a.rows);
         double *dw = a.work + 2 * n * c, *db = dw + n;
         if (sums) memset(dw, 0, (size_t)(2 * n) * sizeof(double));

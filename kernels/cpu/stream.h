@@ -32,26 +32,30 @@ inline void stream_lines(void* to, const void* from, int64_t bytes) {
 #endif
 }
 
-inline void stream_fence() {
+// At the start of a job that streams: what it wrote is seen by other threads when the job has ended.
+struct StreamEnd {
+    bool past;
+    ~StreamEnd() {
 #if defined(__SSE2__)
-    _mm_sfence();
+        if (past) _mm_sfence();
 #endif
-}
+    }
+};
 
-// out[i] = term(i) for i in [0, n); past: around the caches.
+// out[i] = term(i) for i in [0, n); past: around the caches, under a StreamEnd.
 template <class T, class F>
 inline void write_terms(T* __restrict out, int64_t n, bool past, const F& term) {
     int64_t i = 0;
     if (past) {
-        constexpr int64_t kTile = 2048 / (int64_t)sizeof(T);
+        constexpr int64_t kTile = 2048 / (int64_t)sizeof(T), kPerLine = kLine / (int64_t)sizeof(T);
         alignas(64) T tile[kTile];
         for (; i < n && ((uintptr_t)(out + i) & (kLine - 1)); ++i) out[i] = term(i);
-        for (; i + kTile <= n; i += kTile) {
-            const int64_t at = i;
-            for (int64_t j = 0; j < kTile; ++j) tile[j] = term(at + j);
-            stream_lines(out + i, tile, (int64_t)sizeof tile);
+        while (n - i >= kPerLine) {
+            const int64_t at = i, left = (n - i) / kPerLine * kPerLine, len = left < kTile ? left : kTile;
+            for (int64_t j = 0; j < len; ++j) tile[j] = term(at + j);
+            stream_lines(out + i, tile, len * (int64_t)sizeof(T));
+            i += len;
         }
-        stream_fence();
     }
     for (; i < n; ++i) out[i] = term(i);
 }

@@ -11,8 +11,8 @@ struct CacheSizes {
 };
 const CacheSizes& cache_sizes();
 
-// Whether an array of that size is better written past the caches: it would not stay in them until it is
-// read, and an ordinary store first reads what it overwrites.
-bool writes_past_cache(int64_t bytes);
+// Whether a pass that reads and writes so many bytes should write past the caches: its result would not stay
+// in them until it is read, and an ordinary store first reads what it overwrites.
+bool writes_past_cache(int64_t moved);
 
 }  // namespace tflbp
