@@ -245,14 +245,14 @@ def _cumulative(
 def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Tensor:
     """The differences of neighbours along an axis, n times over; of bools, whether they differ.
 
-    prepend, append: put to x's ends before.
+    prepend, append: put to x's ends before. n = 0 gives x, as NumPy has it.
 
     >>> import tensorflowlite_bp as bp
     >>> bp.diff([1, 4, 9])
     Tensor([3, 5])
     """
     parts = [p for p in (prepend, x, append) if p is not None]
-    x = lift(x) if len(parts) == 1 else shape.concatenate(parts, axis)
+    x = lift(x) if len(parts) == 1 or not n else shape.concatenate(parts, axis)
     if n < 0 or not x.ndim:
         raise ValueError(
             message("diff", "an axis and n >= 0 were expected.", received=f"shape {x.shape}, n={n}")

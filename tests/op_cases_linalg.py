@@ -205,7 +205,7 @@ CASES = [
     OpCase(
         "linalg.vector_norm",
         normal((2, 3, 4)),
-        grid(axis=[None, 1, (0, 2)], keepdims=[False, True], ord=[2, 1, 3, 2.5, np.inf, -np.inf, -1]),
+        grid(axis=[None, 1, (0, 2)], keepdims=[False, True], ord=[2, 1, 3, 2.5, np.inf, -np.inf, -1, 0.5]),
         numpy=lambda x, **k: np.linalg.vector_norm(x, **k),
         complex=True,
     ),

@@ -138,6 +138,14 @@ def test_nothing_leaves_the_graph_silently():
     assert np.asarray(bp.asarray(X), dtype="float32").dtype == np.float32
 
 
+def test_integers_of_a_recording_tensor_are_constants():
+    x = bp.tensor([1.9, -0.2], requires_grad=True)
+    assert np.int64(x).tolist() == np.asarray(x, dtype=int).tolist() == [1, 0]
+    assert np.asarray(x, dtype=bool).tolist() == [True, True]
+    with pytest.raises(TypeError, match="gradient would be lost"):
+        np.float32(x)
+
+
 def test_writing_arrays_with_constants():
     a = X.copy()
     a += bp.asarray(Y)

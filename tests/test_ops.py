@@ -10,6 +10,7 @@ from opcase import OpCase, all_cases
 
 import tensorflowlite_bp as bp
 from tensorflowlite_bp.autograd.op import OPS, graph
+from tensorflowlite_bp.errors import DTypeError
 from tensorflowlite_bp.testing import check_grads
 
 CASES = all_cases()
@@ -177,3 +178,31 @@ def test_broadcasting(case, shapes):
     np.testing.assert_allclose(
         function(case, case.kwargs[0])(*tensors(args)).numpy(), reference(case)(*args), rtol=1e-12, atol=1e-13
     )
+
+
+def test_check_grads_does_not_draw_what_its_caller_drew():
+    """Along the argument itself, the direction of a shared stream, this wrong rule is right."""
+    wrong = bp.custom_vjp(lambda x: x / (1 + bp.abs(x)))
+    wrong.defvjp(lambda x: (wrong(x), x), lambda x, g: (g / bp.square(1 + bp.abs(x)),))
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((3, 4)) + 1j * rng.standard_normal((3, 4))
+    with pytest.raises(AssertionError, match="difference quotient"):
+        check_grads(wrong, (z,), modes=("rev",), order=1)
+
+
+@pytest.mark.parametrize("f", [bp.sum, bp.prod, bp.max, bp.min], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("axis", [0, -1])
+def test_a_scalar_has_an_axis_0_to_reductions(f, axis):
+    assert bp.grad(lambda x: f(x, axis=axis))(np.float64(2.0)) == 1.0
+    with pytest.raises(np.exceptions.AxisError):
+        bp.mean(2.0, axis=axis)  # NumPy's ufuncs take it, its mean does not
+
+
+def test_activations_of_complex_numbers():
+    """Principal values, far from the origin as well, against log and exp in extended precision."""
+    z = np.array([3 + 9j, -2 + 5j, 40 - 4j])
+    wide = z.astype(np.clongdouble)
+    np.testing.assert_allclose(bp.nn.softplus(z), np.log(1 + np.exp(wide)).astype(complex), rtol=1e-14)
+    np.testing.assert_allclose(bp.nn.sigmoid(z), (1 / (1 + np.exp(-wide))).astype(complex), rtol=1e-14)
+    with pytest.raises(DTypeError, match="real"):
+        bp.nn.gelu(z)

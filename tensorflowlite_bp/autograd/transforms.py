@@ -137,10 +137,10 @@ def _pull(out: Tensor, cotangent: Tensor, inputs: list[_Argument], retain: bool 
 
 
 def _scalar(where: str, out: Any) -> Tensor:
-    if isinstance(out, (int, float)):
+    if isinstance(out, (int, float)) and not isinstance(out, bool):
         return _as_tensor(float(out))  # a constant
     if not isinstance(out, Tensor):
-        if not hasattr(out, "dtype") and not isinstance(out, complex):
+        if not hasattr(out, "dtype") and not isinstance(out, (bool, complex)):
             raise TypeError(message(where, "the function must return a scalar.", received=type(out).__name__))
         out = _as_tensor(out)
     if out.data.size != 1:

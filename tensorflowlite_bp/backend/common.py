@@ -18,6 +18,9 @@ def count(shape: Shape, axis: Axis) -> int:
     if axis is None:
         return math.prod(shape)
     axes = (axis,) if isinstance(axis, int) else axis
+    for a in axes:
+        if not -len(shape) <= a < len(shape):
+            raise np.exceptions.AxisError(a, len(shape))
     return math.prod(shape[a] for a in axes)
 
 
@@ -130,7 +133,9 @@ def logsumexp(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
     if count(x.shape, axis) == 0:
         shape = xp.sum(x, axis=axis, keepdims=keepdims).shape
         return xp.full(shape, -xp.inf, x.dtype)
-    top = xp.max(x, axis=axis, keepdims=True)
+    top = xp.max(
+        x.real, axis=axis, keepdims=True
+    )  # of complex numbers: the imaginary part stays in log's range
     top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
     total = xp.sum(xp.exp(x - top), axis=axis, keepdims=True)
     with np.errstate(divide="ignore"):
@@ -396,6 +401,10 @@ def philox(xp: Any, n: int, seed: int, offset: int) -> Array:
 
 # ------------------------------------------------------------------ activations that NumPy lacks
 def sigmoid(xp: Any, x: Array) -> Array:
+    if x.dtype.kind == "c":
+        left = x.real < 0
+        e = xp.exp(xp.where(left, x, -x))
+        return xp.where(left, e, 1) / (1 + e)
     e = xp.exp(-xp.abs(x))
     return (xp.where(x >= 0, 1, e) / (1 + e)).astype(
         x.dtype if x.dtype.kind in "fV" else xp.float64, copy=False
@@ -403,4 +412,8 @@ def sigmoid(xp: Any, x: Array) -> Array:
 
 
 def softplus(xp: Any, x: Array) -> Array:
+    if x.dtype.kind == "c":  # the principal value of log(1 + exp(x))
+        top = xp.maximum(x.real, 0)
+        rest = xp.exp(x - top)
+        return xp.where(top > 0, top + xp.log(rest + xp.exp(-top)), xp.log1p(rest))
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))

@@ -6,6 +6,7 @@ Rational approximations of erf on |x| < 0.46875, and of erfc beyond, near double
 from typing import Any
 
 from .._typing import Array
+from ..errors import DTypeError, message
 
 _ERF_A = (
     3.16112374387056560e00,
@@ -45,6 +46,12 @@ def _horner(top: float, rest: tuple[float, ...], z: Array, lead: float) -> Array
 
 
 def erf(xp: Any, x: Array) -> Array:
+    if x.dtype.kind == "c":
+        raise DTypeError(
+            message(
+                "erf", "real numbers were expected.", received=str(x.dtype), hint="use bp.scipy.special.erf."
+            )
+        )
     wide = x.astype(xp.float64)
     y = xp.abs(wide)
     z = xp.where(y < 0.46875, y * y, 0.0)

@@ -10,7 +10,7 @@ from ..autograd.record import lift
 from ..autograd.tensor import Tensor
 from ..backend.activations import BACKWARD, COMPOSED
 from ..errors import ShapeError, message
-from .elementwise import clip, exp, expm1, minimum, positive, where
+from .elementwise import absolute, clip, exp, expm1, minimum, positive, where
 from .trigonometric import tanh
 
 # ------------------------------------------------------------------ derivatives, as rules name them
@@ -56,13 +56,19 @@ erf = unary(
     saves=("x",),
     doc="The error function.",
 )
-softsign = unary(
+_softsign = unary(
     "softsign",
     vjp=lambda F, g, out, x: g / F.square(1 + F.absolute(x)),
     saves=("x",),
     forward=lambda B: lambda x: x / (1 + B.absolute(x)),
-    doc="x / (1 + |x|).",
 )
+
+
+@helper
+def softsign(x: Any, /) -> Tensor:
+    """x / (1 + |x|)."""
+    x = lift(x)
+    return x / (1 + absolute(x)) if x.dtype.kind == "c" else _softsign(x)
 
 
 @helper

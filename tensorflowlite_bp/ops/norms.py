@@ -43,7 +43,8 @@ def _order(name: str, value: Any) -> float:
 def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Tensor:
     """sum(|x|^ord)^(1 / ord) over `axis`; inf the largest, -inf the smallest, 0 how many are not 0.
 
-    The gradient where the norm is 0 is 0; equal largest or smallest entries share it.
+    The gradient is 0 where the norm is 0, and for ord < 1 in entries that are 0; equal largest or smallest
+    entries share it.
 
     >>> import tensorflowlite_bp as bp
     >>> bp.linalg.vector_norm([3.0, 4.0]).item(), bp.linalg.vector_norm([3.0, 4.0], ord=1).item()
@@ -63,15 +64,17 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
         return min(size, axis, keepdims=keepdims)
     if ord == 1:
         return sum(size, axis, keepdims=keepdims)
-    total = sum(power(size, ord), axis, keepdims=keepdims)
-    if ord < 0:
-        return power(total, 1 / ord)
-    zero = total.data == 0
-    return (
-        where(zero, 0.0, power(where(zero, 1.0, total), 1 / ord))
-        if ever(zero.any())
-        else power(total, 1 / ord)
-    )
+    nothing = 0.0 if ord > 0 else math.inf  # 0 ** ord
+    terms = _power(size, ord, 0.0, nothing) if ord < 1 else power(size, ord)
+    return _power(sum(terms, axis, keepdims=keepdims), 1 / ord, nothing, 0.0)
+
+
+def _power(x: Tensor, exponent: float, special: float, value: float) -> Tensor:
+    """x ** exponent; `value`, without a gradient, where x is `special`."""
+    found = x.data == special
+    if not ever(found.any()):
+        return power(x, exponent)
+    return where(found, value, power(where(found, 1.0, x), exponent))
 
 
 @helper(name="linalg.matrix_norm")

@@ -18,7 +18,7 @@ from .elementwise import astype, sqrt
 
 def kept(shape: Shape, axis: Axis) -> Shape:
     """The shape after a reduction with keepdims=True."""
-    if axis is None:
+    if axis is None or not shape:  # a scalar has an axis 0 to NumPy's reductions
         return (1,) * len(shape)
     axes = {a % len(shape) for a in ((axis,) if isinstance(axis, int) else axis)}
     return tuple([1 if i in axes else n for i, n in enumerate(shape)])
@@ -166,7 +166,7 @@ def _prod_reference(x: Any, *, axis: Axis, keepdims: bool) -> Tensor:
     """
     axes = (
         tuple(range(x.ndim))
-        if axis is None
+        if axis is None or not x.ndim
         else tuple(a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis))
     )
     rest = tuple(i for i in range(x.ndim) if i not in axes)
@@ -196,7 +196,7 @@ def _prod_back(F: Any, g: Any, out: Any, needs: Any, x: Any, *, axis: Axis, keep
         return [_spread(F, g * out, x, axis) / x]
     axes = (
         tuple(range(x.ndim))
-        if axis is None
+        if axis is None or not x.ndim
         else tuple(a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis))
     )
     rest = tuple(i for i in range(x.ndim) if i not in axes)

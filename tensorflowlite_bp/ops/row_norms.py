@@ -1,5 +1,6 @@
 """Layer, RMS and group normalisation: by the statistics of each example."""
 
+import math
 from typing import Any
 
 from .. import backend
@@ -122,7 +123,7 @@ def rms_norm(x: Any, weight: Any = None, *, axis: Any = -1, eps: float = 1e-6) -
 def _group_reference(
     x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, groups: int, eps: float
 ) -> Tensor:
-    split = x.reshape((x.shape[0], -1, groups, x.shape[-1] // groups))
+    split = x.reshape((x.shape[0], math.prod(x.shape[1:-1]), groups, x.shape[-1] // groups))
     return _scale_shift(_normalised(split, (1, 3), eps, True).reshape(x.shape), w, b, (-1,))
 
 

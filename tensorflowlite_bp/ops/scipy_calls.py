@@ -1,6 +1,7 @@
 """Calling SciPy (or CuPy's version of it) as the forward of an op: on one array, on stacks, under vmap."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,9 @@ def each(B: Any, f: Callable, *arrays: Any) -> Any:
     if all(a.ndim == 2 for a in arrays):
         return f(*arrays)
     batch = np.broadcast_shapes(*[a.shape[:-2] for a in arrays])
-    flat = [B.broadcast_to(a, batch + a.shape[-2:]).reshape((-1,) + a.shape[-2:]) for a in arrays]
+    flat = [
+        B.broadcast_to(a, batch + a.shape[-2:]).reshape((math.prod(batch), *a.shape[-2:])) for a in arrays
+    ]
     if not flat[0].shape[0]:
         like = f(*[B.eye(*a.shape[-2:], dtype=a.dtype) for a in arrays])
         return B.empty(batch + like.shape, like.dtype)

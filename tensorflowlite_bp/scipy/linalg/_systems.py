@@ -205,7 +205,10 @@ def qr(
 def _column_order(x: Any) -> Any:
     from .._namespace import module  # SciPy is imported here, where it is needed
 
-    found = [module("linalg").qr(m, mode="r", pivoting=True)[1] for m in x.reshape((-1,) + x.shape[-2:])]
+    found = [
+        module("linalg").qr(m, mode="r", pivoting=True)[1]
+        for m in x.reshape((math.prod(x.shape[:-2]), *x.shape[-2:]))
+    ]
     return np.stack(found).reshape(x.shape[:-2] + (x.shape[-1],))
 
 
