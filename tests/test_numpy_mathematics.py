@@ -137,7 +137,7 @@ PAIRS = list(itertools.product((P, Q, np.array([0, 0, 1, 2, 3]), P + 1j * P[::-1
 def test_polynomials_of_two():
     for p, q in PAIRS:
         for f in "polyval polyadd polysub polymul".split() + ["polydiv"] * bool(q[0]):
-            same(f"np.{f}(a, b)", p, q, rtol=1e-9)
+            same(f"np.{f}(a, b)", p, q, rtol=1e-10)
         same("np.polyval(a, c)", p, q, M)
     same("np.polyval(np.poly1d([1.0, 2]), a)", V)
 
@@ -172,10 +172,10 @@ def test_polyfit():
     x, y, w = abs(V) + 0.1, R.normal(size=(5, 2)), R.uniform(0.5, 2, 5)
     for more in ("", ", w=c", ", cov=True", ", cov='unscaled'", ", w=c[:2]", ", rcond=0.5"):
         for columns in (y, y[:, 0]):
-            same(f"np.polyfit(a, b, 2{more})", x, columns, w, rtol=1e-9)
+            same(f"np.polyfit(a, b, 2{more})", x, columns, w, rtol=1e-10)
     found, want = np.polyfit(bp.asarray(x), bp.asarray(y), 2, full=True), np.polyfit(x, y, 2, full=True)
     for a, b in zip(found, want, strict=True):
-        np.testing.assert_allclose(a.numpy() if isinstance(a, bp.Tensor) else a, b, rtol=1e-9)
+        np.testing.assert_allclose(a.numpy() if isinstance(a, bp.Tensor) else a, b, rtol=1e-10)
     with pytest.warns(np.exceptions.RankWarning):
         np.polyfit(bp.asarray(x[:2]), y[:2, 0], 4)
     check_grads(lambda x, y, w: np.polyfit(x, y, 2, w=w), (x, y, w))

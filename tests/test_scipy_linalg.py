@@ -129,7 +129,7 @@ def test_values_and_derivatives(name, make):
     out = f(L, *[bp.asarray(a) for a in args])
     want = f(sp, *args)
     assert out.shape == np.shape(want)
-    np.testing.assert_allclose(out.numpy(), want, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(out.numpy(), want, rtol=1e-10, atol=1e-13)
     check_grads(lambda *xs: f(L, *xs), args)
 
 
@@ -158,7 +158,7 @@ def test_jax_agrees():
         np.testing.assert_allclose(out, expected, rtol=1e-10, atol=1e-12)
         g = real(*out.shape)
         for x, y in zip(pull(g), pull_jax(g), strict=True):
-            np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-11)
+            np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-13)
 
 
 def test_hard_matrices():
@@ -203,7 +203,7 @@ def test_under_vmap():
     ):
         g = lambda a, f=f: (f(a) ** 2).sum()
         np.testing.assert_allclose(
-            bp.vmap(bp.grad(g))(x), np.stack([bp.grad(g)(m) for m in x]), rtol=1e-9, atol=1e-11
+            bp.vmap(bp.grad(g))(x), np.stack([bp.grad(g)(m) for m in x]), rtol=1e-10, atol=1e-13
         )
 
 

@@ -222,10 +222,10 @@ def test_students_t_in_its_degrees_of_freedom(t, df):
 
     with mpmath.workdps(200):
         want = float(mpmath.diff(lambda n: cdf(n, t), mpmath.mpf(df)))
-    assert bp.grad(bp.scipy.special.stdtr)(df, t) == pytest.approx(want, rel=1e-9, abs=1e-150)
+    assert bp.grad(bp.scipy.special.stdtr)(df, t) == pytest.approx(want, rel=1e-12, abs=1e-150)
     mixed = bp.grad(lambda t: bp.grad(bp.scipy.special.stdtr)(df, t))(t)
     other = bp.grad(lambda n: bp.grad(bp.scipy.special.stdtr, 1)(n, t))(df)
-    assert float(mixed) == pytest.approx(float(other), rel=1e-8, abs=1e-12)
+    assert float(mixed) == pytest.approx(float(other), rel=1e-11)
 
 
 JAX = {
@@ -247,7 +247,7 @@ def test_log_densities_agree_with_jax(name):
     expected, pull_jax = jax.vjp(getattr(jax.scipy.stats, name).logpdf, *args)
     np.testing.assert_allclose(out, expected, rtol=1e-10)
     for ours, theirs in zip(pull(np.ones_like(out)), pull_jax(np.ones_like(out)), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10)
 
 
 SHORT = {

@@ -114,7 +114,10 @@ def test_fourth_order_in_every_mode(steps):
         return t.vmap(f)
 
     x = np.array([0.3, -0.7, 1.1])
-    close(build(bp, bp)(x), build(jax, jnp)(x), rtol=1e-9)
+    close(
+        build(bp, bp)(x),
+        build(jax, jnp)(x),
+    )
 
 
 # ------------------------------------------------------------------ per-sample gradients of networks

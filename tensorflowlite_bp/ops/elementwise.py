@@ -101,8 +101,8 @@ def _expm1(B: Any) -> Callable:
 
 expm1 = unary(
     "expm1",
-    vjp=lambda F, g, out, x: g * (out + 1),
-    saves=("out",),
+    vjp=lambda F, g, out, x: g * F.exp(x),  # out + 1 has no digits left where out is near -1
+    saves=("x",),
     forward=_expm1,
     doc="exp(x) - 1, accurate near 0.",
 )

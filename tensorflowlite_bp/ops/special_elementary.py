@@ -122,8 +122,7 @@ inv_boxcox1p = _inverse("inv_boxcox1p", lambda F, out, x, y: F.log1p(out), "The 
 powm1 = many(
     "powm1",
     lambda F, g, out, x, y: g * y * F.power(x, y - 1),
-    lambda F, g, out, x, y: g * F.log(x) * (out + 1),
-    saves=("x", "y", "out"),
+    lambda F, g, out, x, y: g * F.log(x) * F.power(x, y),
     doc="x^y - 1, accurate where it is small.",
 )
 

@@ -276,8 +276,12 @@ def _incomplete_beta(name: str, sign: float, doc: str) -> Callable[..., Tensor]:
 
 def _rest(F: Any, a: Any, b: Any, upper: Any, x: Any) -> Any:
     """1 - x accurately, of the x with I_x(a, b) = 1 - upper."""
-    near = F.less(x, 0.9)
-    return F.where(near, 1 - x, F.special.betaincinv(b, a, F.where(near, F.ones_like(x) * 0.5, upper)))
+    near = F.logical_or(F.less(x, 0.9), F.equal(upper, 0))
+    upper = F.where(near, F.ones_like(x) * 0.5, upper)
+    rest = F.special.betaincinv(b, a, upper)
+    rest = F.where(F.equal(rest, 0), F.ones_like(x) * 1e-300, rest)
+    missed = F.special.betainc(b, a, rest) - upper  # SciPy's has 10 digits where it is small
+    return F.where(near, 1 - x, rest - missed * F.exp(-run(F, log_beta_density, b, a, rest)))
 
 
 def _beta_inverse(name: str, sign: float, doc: str) -> Callable[..., Tensor]:
