@@ -127,13 +127,15 @@ class Arrays(Host):
             self.known[address] = x
         return address
 
-    def reached(self, args):
-        """(arrays, [(table, word of it, the array that it names)])."""
+    def reached(self, name, args):
+        """(arrays, [(table, word of it, the array that it names)]). set_words, which writes tables, follows
+        none.
+        """
         arrays = [a for a in args if isinstance(a, np.ndarray) and a.size]
         named = [
             (table, word, self.known[value])
             for table in arrays
-            if table.dtype == np.int64 and table.ndim == 2 and table.shape[1] == 8
+            if name != "set_words" and table.dtype == np.int64 and table.ndim == 2 and table.shape[1] == 8
             for word, value in enumerate(table.reshape(-1).tolist())
             if value in self.known and word % 8 < 5
         ]
@@ -151,8 +153,12 @@ class Device(Arrays):
     def processors(self):
         return self.inner.processors
 
+    def launch(self, name, grid, block, args, shared=0):
+        self.args = args
+        super().launch(name, grid, block, args, shared)
+
     def _launch(self, name, grid, block, shared, values):
-        arrays, named = self.reached([self.known.get(v, v) for v in values])
+        arrays, named = self.reached(name, self.args)
         spans = []  # of memory, those that overlap joined
         for low, high in sorted(map(np.lib.array_utils.byte_bounds, arrays)):
             if spans and low < spans[-1][1]:
@@ -172,7 +178,7 @@ class Device(Arrays):
             for low, offset, n in places:
                 if low <= address < low + n:
                     return base + offset + address - low
-            return address  # a number, or an array without elements
+            return address  # of an array without elements
 
         image = np.full(size + guard, 0xA5, np.uint8)
         for low, offset, n in places:
@@ -183,7 +189,9 @@ class Device(Arrays):
             words[at] = image[at : at + 8].tobytes()
             image[at : at + 8].view(np.int64)[0] = moved(self.value(array))
         memory.set(np.roll(image, start))
-        self.inner._launch(name, grid, block, shared, [moved(v) if v in self.known else v for v in values])
+        pointers = [isinstance(a, np.ndarray) for a in self.args]
+        values = [moved(v) if pointer else v for v, pointer in zip(values, pointers, strict=True)]
+        self.inner._launch(name, grid, block, shared, values)
         after = np.roll(memory.get(), -start)
         for at, before in words.items():
             assert after[at : at + 8].tobytes() == image[at : at + 8].tobytes(), f"{name} wrote to its table"
@@ -222,7 +230,7 @@ class Recorder(Arrays):
             self.inner.launch(name, grid, block, args, shared)
             return
         self.count[name] = self.count.get(name, 0) + 1
-        named = self.reached(args)[1]
+        named = self.reached(name, args)[1]
         places = {}  # a buffer for each address
         for a in [*(a for a in args if isinstance(a, np.ndarray)), *(a for _, _, a in named)]:
             start = self.value(a)

@@ -1,0 +1,1 @@
+"""Everything that wants a GPU, in one command: `python -m benchmarks.gpu`."""
