@@ -248,10 +248,12 @@ class Orthogonal(RandomInitializer):
         tall = self._generator().normal(
             (max(rows, columns), min(rows, columns)), 0.0, 1.0, np.dtype("float64")
         )
-        q, r = np.linalg.qr(Tensor(tall).numpy())
+        drawn = Tensor(tall)
+        q, r = np.linalg.qr(drawn.numpy())
         q *= np.sign(np.diag(r))  # makes the distribution uniform
         matrix = q.T if rows < columns else q
-        return ops.asarray(np.asarray(self.gain * matrix.reshape(shape), np_dtype(dtype)))
+        made = np.asarray(self.gain * matrix.reshape(shape), np_dtype(dtype))
+        return ops.asarray(made, device=drawn.device)
 
 
 # --------------------------------------------------------------------- lookup

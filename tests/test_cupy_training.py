@@ -41,7 +41,19 @@ def words():
     return bp.models.Sequential([L.Embedding(10, 6), L.GlobalAveragePooling1D(), L.Dense(3)])
 
 
-MODELS = [(dense, (32, 8)), (convolution, (8, 8, 8, 2)), (words, (16, 5))]
+def sentences():
+    return bp.models.Sequential(
+        [
+            L.Embedding(10, 6, mask_zero=True),
+            L.LSTM(5, return_sequences=True, dropout=0.2),
+            L.Bidirectional(L.GRU(4, return_sequences=True)),
+            L.SimpleRNN(4),
+            L.Dense(3),
+        ]
+    )
+
+
+MODELS = [(dense, (32, 8)), (convolution, (8, 8, 8, 2)), (words, (16, 5)), (sentences, (16, 5))]
 OPTIMIZERS = [
     lambda: SGD(0.1),
     lambda: SGD(0.1, momentum=0.9, nesterov=True),
@@ -94,7 +106,8 @@ def transformer():
 
 def problem(make, shape):
     r = np.random.default_rng(0)
-    x = r.integers(0, 10, shape) if make in (words, transformer) else r.normal(size=shape).astype(np.float32)
+    words_in = make in (words, sentences, transformer)
+    x = r.integers(0, 10, shape) if words_in else r.normal(size=shape).astype(np.float32)
     return x, r.integers(0, 3, shape[0])
 
 

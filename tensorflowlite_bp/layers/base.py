@@ -51,6 +51,7 @@ class Layer(Tracked):
     _penalties: list  # of add_loss, in the last call
     _takes: dict[str, int] = {}  # noqa: RUF012  position of `training` and `mask` among call's arguments: set once per class
     supports_masking = False
+    _hands_masks_on = False  # compute_mask gives none where none came
     autocast = True  # floating inputs are cast to the layer's dtype
     casts_integers = False  # so are integers and booleans
 
@@ -106,8 +107,8 @@ class Layer(Tracked):
         return map_tensors(lambda t: (None, *t.shape[1:]) if t.ndim else (), out)
 
     def compute_mask(self, inputs, previous_mask=None):
-        """Which time steps of the output count; by default those of the input."""
-        return previous_mask
+        """Which time steps of the output count; those of the input in layers that support masking."""
+        return previous_mask if self.supports_masking else None
 
     # ---------------------------------------------------------------------- losses
     def add_loss(self, loss):

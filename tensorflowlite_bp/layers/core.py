@@ -20,6 +20,7 @@ class Dense(Layer):
     """
 
     casts_integers = True
+    supports_masking = True
 
     def __init__(
         self,
@@ -141,6 +142,27 @@ class Embedding(Layer):
 
     def compute_output_shape(self, input_shape):
         return (*input_shape, self.output_dim)
+
+
+class Masking(Layer):
+    """Marks the steps of (batch, steps, features) whose features all equal mask_value, and sets them to 0:
+    layers that take a mask (recurrent ones) skip them.
+    """
+
+    supports_masking = True
+
+    def __init__(self, mask_value=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.mask_value = mask_value
+
+    def call(self, x):
+        return ops.where(ops.any(x != self.mask_value, axis=-1, keepdims=True), x, 0.0)
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return ops.any(inputs != self.mask_value, axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
 
 
 class Activation(Layer):

@@ -12,7 +12,7 @@ from .base import Layer
 class _Merge(Layer):
     """Base: `_combine` folds the list from the left; shapes broadcast against each other."""
 
-    supports_masking = True
+    supports_masking = _hands_masks_on = True
     _combine: Callable[[Any, Any], Any]
     _least = 2
 
@@ -35,6 +35,11 @@ class _Merge(Layer):
                 )
             )
         self.compute_output_shape(list(shapes))
+
+    def compute_mask(self, inputs, previous_mask=None):
+        """As in Keras: the steps that count in any input; all, where one has no mask."""
+        masks = previous_mask or (None,)
+        return None if any(m is None for m in masks) else functools.reduce(ops.logical_or, masks)
 
     def compute_output_shape(self, input_shape):
         out = list(input_shape[0])
@@ -107,6 +112,16 @@ class Concatenate(_Merge):
 
     def _merge(self, inputs):
         return ops.concatenate(inputs, axis=self.axis)
+
+    def compute_mask(self, inputs, previous_mask=None):
+        """As in other merges; along the steps, the masks one after the other."""
+        masks = previous_mask or []
+        if self.axis % inputs[0].ndim != 1 or all(m is None for m in masks):
+            return super().compute_mask(inputs, previous_mask)
+        pairs = zip(inputs, masks, strict=True)
+        return ops.concatenate(
+            [ops.ones(x.shape[:2], dtype=bool) if m is None else m for x, m in pairs], axis=1
+        )
 
     def compute_output_shape(self, input_shape):
         first = list(input_shape[0])

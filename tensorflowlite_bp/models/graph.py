@@ -1,6 +1,7 @@
 """The functional way of making a model: layers called on symbolic inputs, as a list of calls in order."""
 
 from ..errors import ShapeError, message
+from ..layers import Embedding, Layer
 from ..layers.symbolic import SymbolicTensor
 
 
@@ -28,6 +29,7 @@ class Graph:
         self.calls = []  # (layer, inputs, args, kwargs, key)
         self._places = {place(t): None for t in leaves(inputs)}
         self._order(leaves(outputs))
+        self._masked = any(makes_masks(layer) for layer, *_ in self.calls)
 
     def _order(self, wanted):
         """Depth first without recursion, so that a thousand layers in a row are fine."""
@@ -72,11 +74,23 @@ class Graph:
         def value(t):
             return values[place(t)]
 
+        masks = {}  # where a mask comes along with a value
         for layer, arguments, args, kwargs, key in self.calls:
-            out = layer(rebuild(value, arguments), *args, **kwargs)
+            given = rebuild(value, arguments)
+            if self._masked:
+                kwargs = self._with_mask(masks, layer, arguments, given, kwargs, key)
+            out = layer(given, *args, **kwargs)
             for index, part in enumerate(leaves(out)):
                 values[(*key, index)] = part
         return rebuild(value, self.outputs)
+
+    def _with_mask(self, masks, layer, arguments, given, kwargs, key):
+        """The keywords of a call with the masks of its inputs; notes those of its outputs."""
+        mask = rebuild(lambda t: masks.get(place(t)), arguments)
+        mask = kwargs.get("mask", mask if any(m is not None for m in leaves(mask)) else None)
+        for index, made in enumerate(leaves(layer.compute_mask(given, mask))):
+            masks[(*key, index)] = made
+        return {**kwargs, "mask": mask} if mask is not None and "mask" in layer._takes else kwargs
 
     def _match(self, inputs):
         """The Tensors for the inputs, in order; a dict is read by name."""
@@ -116,6 +130,13 @@ def rebuild(function, tree):
     if isinstance(tree, dict):
         return {key: rebuild(function, part) for key, part in tree.items()}
     return function(tree)
+
+
+def makes_masks(layer):
+    """Whether a layer may give a mask along with its output."""
+    if isinstance(layer, Embedding):
+        return layer.mask_zero
+    return type(layer).compute_mask is not Layer.compute_mask and not layer._hands_masks_on
 
 
 def call_key(tensor):

@@ -4,6 +4,7 @@ from .. import layers as layers_module
 from ..errors import message
 from ..layers.base import Layer, register
 from ..layers.symbolic import SymbolicTensor
+from .graph import makes_masks
 from .model import Model
 
 
@@ -62,7 +63,7 @@ class Sequential(Model):
         if self._shape is not None:
             self._shape = self._append_built(layer, self._shape)
         self._stack.append(layer)
-        self._masked = self._masked or _makes_masks(layer)
+        self._masked = self._masked or makes_masks(layer)
         self.built = self._shape is not None
 
     def pop(self, rebuild=True):
@@ -197,7 +198,3 @@ class Sequential(Model):
         if not config.get("trainable", True):
             model.trainable = False
         return model
-
-
-def _makes_masks(layer):
-    return type(layer).compute_mask is not Layer.compute_mask or bool(getattr(layer, "mask_zero", False))
