@@ -34,6 +34,17 @@ def attention(q, k, v):
     return nn.softmax(jnp.where(keep, s, -jnp.inf), -1) @ v
 
 
+def lstm(x, w, u, b):
+    def step(state, a):
+        h, c = state
+        i, f, g, o = jnp.split(a + h @ u, 4, -1)
+        c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
+        return (nn.sigmoid(o) * jnp.tanh(c), c), None
+
+    state = jnp.zeros((len(x), u.shape[0]))
+    return jax.lax.scan(step, (state, state), (x @ w + b).swapaxes(0, 1))[0][0]
+
+
 def cross_entropy(logits, y):
     return -jnp.take_along_axis(nn.log_softmax(logits), y[:, None], 1).mean()
 
@@ -52,6 +63,7 @@ F = SimpleNamespace(
     reshape=jnp.reshape,
     transpose=jnp.transpose,
     attention=attention,
+    lstm=lstm,
     cross_entropy=cross_entropy,
     linear_cross_entropy=lambda x, w, b, y: cross_entropy(linear(x, w, b), y),
 )

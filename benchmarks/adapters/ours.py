@@ -21,6 +21,7 @@ F = SimpleNamespace(
     reshape=bp.reshape,
     transpose=bp.permute_dims,
     attention=lambda q, k, v: nn.scaled_dot_product_attention(q, k, v, causal=True),
+    lstm=lambda x, w, u, b: nn.lstm(x, w, u, b, return_sequences=False)[0],  # the last state; gates i f g o
     cross_entropy=nn.softmax_cross_entropy,  # (logits, labels), the mean
     linear_cross_entropy=nn.linear_softmax_cross_entropy,  # (x, w, b, labels): in one where there is one
 )

@@ -35,6 +35,15 @@ def attention(q, k, v):
     return tf.matmul(nn.softmax(tf.where(keep, s, s.dtype.min)), v)
 
 
+def lstm(x, w, u, b):
+    h = c = tf.zeros((x.shape[0], u.shape[0]))
+    for a in tf.unstack(linear(x, w, b), axis=1):
+        i, f, g, o = tf.split(a + tf.matmul(h, u), 4, -1)
+        c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+        h = tf.sigmoid(o) * tf.tanh(c)
+    return h
+
+
 def cross_entropy(logits, y):
     return tf.reduce_mean(nn.sparse_softmax_cross_entropy_with_logits(y, logits))
 
@@ -53,6 +62,7 @@ F = SimpleNamespace(
     reshape=tf.reshape,
     transpose=tf.transpose,
     attention=attention,
+    lstm=lstm,
     cross_entropy=cross_entropy,
     linear_cross_entropy=lambda x, w, b, y: cross_entropy(linear(x, w, b), y),
 )

@@ -13,6 +13,13 @@ def layer_norm(x, w, b):
     return nn.layer_norm(x, w.shape, w, b)
 
 
+def lstm(x, w, u, b):
+    """What torch.nn.LSTM calls."""
+    state = x.new_zeros(1, len(x), u.shape[1])
+    weights = [w, u, b, torch.zeros_like(b)]
+    return torch.lstm(x, (state, state), weights, True, 1, 0.0, True, False, True)[0][:, -1]
+
+
 F = SimpleNamespace(
     linear=nn.linear,
     linear_relu=lambda x, w, b: torch.relu(nn.linear(x, w, b)),
@@ -27,6 +34,7 @@ F = SimpleNamespace(
     reshape=torch.reshape,
     transpose=torch.permute,
     attention=lambda q, k, v: nn.scaled_dot_product_attention(q, k, v, is_causal=True),
+    lstm=lstm,
     cross_entropy=nn.cross_entropy,
     linear_cross_entropy=lambda x, w, b, y: nn.cross_entropy(nn.linear(x, w, b), y),
 )

@@ -15,6 +15,6 @@ A workload has
 The functions of F are listed in adapters/ours.py.
 """
 
-from . import cnn, mlp, transformer
+from . import cnn, lstm, mlp, transformer
 
-WORKLOADS = {"mlp": mlp, "cnn": cnn, "transformer": transformer}
+WORKLOADS = {"mlp": mlp, "cnn": cnn, "lstm": lstm, "transformer": transformer}
