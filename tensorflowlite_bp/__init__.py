@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _protocols, _ufuncs, errors, nn
 from ._floatx import floatx, set_floatx
+from .autograd.autocast import mixed_precision, set_mixed_precision
 from .autograd.checkpoint import checkpoint
 from .autograd.custom import custom_jvp, custom_vjp
 from .autograd.jacobians import hessian, hvp, jacobian

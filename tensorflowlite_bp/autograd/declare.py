@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from .autocast import lowered, wide
 from .op import Op, public
 from .outputs import joint_jvp, joint_vjp
 from .record import agree_all, apply1, apply2, apply_many, applyn, lift
@@ -30,10 +31,11 @@ def unary(
     doc: str | None = None,
     domain: tuple[float, float] | None = None,
     real_result: bool = False,
+    widens: bool = False,
     **more: Any,
 ) -> Callable[[Any], Tensor]:
     """An element-wise op of one tensor. real_result: complex in, real out (the tangent is then the rule's
-    real part).
+    real part). widens: computes in float32 under mixed precision.
     """
     if real_result:
         more["jvp"] = lambda F, ts, out, x: (
@@ -44,7 +46,10 @@ def unary(
     def call(x: Any, /) -> Tensor:
         return apply1(op, x if isinstance(x, Tensor) else lift(x))
 
-    return public(op, call, doc)
+    def widening(x: Any, /) -> Tensor:
+        return apply1(op, wide(x if isinstance(x, Tensor) else lift(x)))
+
+    return public(op, widening if widens else call, doc)
 
 
 def binary(
@@ -97,10 +102,12 @@ def operation(
     saves: tuple[str, ...] = (),
     promotes: bool = False,
     name: str | None = None,
+    widens: bool = False,
     **more: Any,
 ) -> Callable[[Callable], Callable[..., Tensor]]:
     """An op with parameters. The decorated function gives (tensors, parameters); its docstring is the
-    op's. name: where the function's own will not do, "linalg.solve" for one of a namespace.
+    op's. name: where the function's own will not do, "linalg.solve" for one of a namespace. widens: computes
+    in float32 under mixed precision.
     """
 
     def declare(arguments: Callable[..., Arguments]) -> Callable[..., Tensor]:
@@ -110,6 +117,8 @@ def operation(
         def call(*args: Any, **kwargs: Any) -> Tensor:
             tensors, params = arguments(*args, **kwargs)
             lifted = [t if isinstance(t, Tensor) else lift(t) for t in tensors]
+            if widens and lowered() is not None:
+                lifted = [wide(t) for t in lifted]
             return applyn(op, agree_all(lifted) if promotes else tuple(lifted), params)
 
         return public(op, call)

@@ -10,6 +10,7 @@ import optree
 from .. import data, optimizers
 from .. import metrics as metrics_module
 from .._metric_base import held
+from ..autograd.autocast import dtype_of
 from ..autograd.tensor import Tensor
 from ..errors import GradientError, NotBuiltError, message
 from .compiled import CompiledLoss, CompiledMetrics
@@ -20,13 +21,17 @@ class Compilation:
     holds.
     """
 
-    def __init__(self, optimizer, loss, loss_weights, metrics, weighted_metrics, output_names):
+    def __init__(
+        self, optimizer, loss, loss_weights, metrics, weighted_metrics, mixed_precision, output_names
+    ):
+        dtype_of(mixed_precision)  # raises for what is none
         self.arguments = {
             "optimizer": optimizer,
             "loss": loss,
             "loss_weights": loss_weights,
             "metrics": metrics,
             "weighted_metrics": weighted_metrics,
+            "mixed_precision": mixed_precision,
         }
         self.optimizer = optimizers.get(optimizer)
         self.loss = None if loss is None else CompiledLoss(loss, loss_weights, output_names)
@@ -71,21 +76,25 @@ class Steps:
         steps_per_execution=1,
         jit_compile="auto",
         auto_scale_loss=True,
+        mixed_precision=None,
     ):
         """Say how to train: an optimizer, a loss, metrics; each a name, an object, or (losses, metrics) a
         function.
 
         Several outputs take a list or a dict by output name, and `loss_weights` likewise. `weighted_metrics`
-        see the sample weights. The last four arguments are Keras' and change nothing here: every step is
-        eager. Raises ValueError for an unknown name, with the nearest ones; the model keeps its earlier
-        compilation then.
+        see the sample weights. run_eagerly to auto_scale_loss are Keras' and change nothing here: every step
+        is eager. mixed_precision: "bfloat16" or "float16" for the model's steps, as `bp.mixed_precision`;
+        "float32" for none; None for what is on around them. With float16 the optimizer scales the loss.
+
+        Raises ValueError for an unknown name, with the nearest ones; the model keeps its earlier compilation
+        then.
 
         >>> import tensorflowlite_bp as bp
         >>> model = bp.models.Sequential([bp.layers.Dense(1, input_shape=(3,))])
         >>> model.compile(optimizer="adam", loss="mse", metrics=["mae"])
         """
         self._compilation = Compilation(
-            optimizer, loss, loss_weights, metrics, weighted_metrics, self.output_names
+            optimizer, loss, loss_weights, metrics, weighted_metrics, mixed_precision, self.output_names
         )
         self.stop_training = False
         self.compiled = True

@@ -9,6 +9,7 @@ import numpy as np
 import optree
 
 from .. import backend, data
+from ..autograd.autocast import dtype_of, lowered, mixed_precision
 from ..autograd.memory import out_of_memory
 from ..autograd.modes import no_grad
 from ..autograd.tensor import Tensor, wrap
@@ -28,7 +29,18 @@ class Trainer(Steps):
 
     # ------------------------------------------------------------------ the loop
     def _step(self, phase):
-        """The function that runs one (x, y, sample_weight) of "train", "test" or "predict"."""
+        """The function that runs one (x, y, sample_weight) of "train", "test" or "predict", in the precision
+        that compile was told.
+        """
+        step = self._plain_step(phase)
+        compiled = self._compilation
+        policy = None if compiled is None else compiled.arguments["mixed_precision"]
+        dtype = lowered() if policy is None else dtype_of(policy)
+        if phase == "train" and dtype == np.float16 and compiled.optimizer.loss_scale_factor is None:
+            compiled.optimizer.loss_scale_factor = "dynamic"
+        return step if policy is None else mixed_precision(policy)(step)
+
+    def _plain_step(self, phase):
         if phase == "predict":
             return lambda x, y, w: self.predict_step((x,))
         name = f"{phase}_step"
@@ -243,7 +255,7 @@ class Trainer(Steps):
         """The outputs for one batch as NumPy arrays."""
         with no_grad():
             batch = to_tensors()(data.prepare(x, where="predict_on_batch"))
-            return to_numpy(self.predict_step((batch[0],)))
+            return to_numpy(self._step("predict")(*batch))
 
     def _one_batch(self, phase, batch, return_dict):
         self.reset_metrics()

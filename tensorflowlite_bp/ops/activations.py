@@ -36,12 +36,14 @@ softplus = unary(
     "softplus",
     vjp=lambda F, g, out, x: F.softplus_backward(g, x),
     saves=("x",),
+    widens=True,
     doc="log(1 + exp(x)), without overflow: a smooth relu.",
 )
 log_sigmoid = unary(
     "log_sigmoid",
     vjp=lambda F, g, out, x: F.log_sigmoid_backward(g, x),
     saves=("x",),
+    widens=True,
     doc="log(sigmoid(x)), without overflow.",
 )
 silu = unary(
@@ -167,6 +169,7 @@ def glu(x: Any, axis: int = -1) -> Tensor:
     vjp=(lambda F, g, out, x, *, axis: F.softmax_backward(g, out, axis=axis),),
     jvp=lambda F, ts, out, x, *, axis: F.softmax_backward(ts[0], out, axis=axis),  # the Jacobian is symmetric
     saves=("out",),
+    widens=True,
 )
 def softmax(x: Any, axis: int = -1) -> Arguments:
     """exp(x) / sum(exp(x)) along `axis`, without overflow."""
@@ -177,6 +180,7 @@ def softmax(x: Any, axis: int = -1) -> Arguments:
     vjp=(lambda F, g, out, x, *, axis: F.log_softmax_backward(g, out, axis=axis),),
     jvp=lambda F, ts, out, x, *, axis: ts[0] - F.sum(F.exp(out) * ts[0], axis=axis, keepdims=True),
     saves=("out",),
+    widens=True,
 )
 def log_softmax(x: Any, axis: int = -1) -> Arguments:
     """log(softmax(x)), without overflow."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.autocast import lowered, narrow
 from ..autograd.op import Op, helper, public
 from ..autograd.record import agree_all, applyn, lift
 from ..autograd.tensor import Tensor, wrap
@@ -95,7 +96,8 @@ def scaled_dot_product_attention(
     Tensor([[[[0., 1.],
               [1., 2.]]]])
     """
-    q, k, v = agree_all([lift(query), lift(key), lift(value)])
+    q, k, v = lift(query), lift(key), lift(value)
+    q, k, v = agree_all(list(narrow(q, k, v)) if lowered() is not None else [q, k, v])
     if min(q.ndim, k.ndim, v.ndim) < 2 or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
         raise ShapeError(
             message(

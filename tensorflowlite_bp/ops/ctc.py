@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
+from ..autograd.autocast import wide
 from ..autograd.op import Op, helper, public
 from ..autograd.record import applyn, constant, lift
 from ..autograd.tensor import Tensor, wrap
@@ -89,7 +90,7 @@ def ctc_loss(
     >>> float(bp.exp(-loss)) * 9                # of the 9 paths of two steps: 1 1, 1 blank, blank 1
     3.0000000000000004
     """
-    x = lift(logits)
+    x = wide(lift(logits))
     code = reduction_code(_NAME, reduction)
     y, steps, lengths = (constant(_NAME, a) for a in (labels, logit_lengths, label_lengths))
     if x.ndim != 3 or y.ndim != 2 or {len(y), *steps.shape, *lengths.shape} != {x.shape[0]}:

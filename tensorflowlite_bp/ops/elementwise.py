@@ -83,8 +83,8 @@ sqrt = unary(
 cbrt = unary("cbrt", vjp=lambda F, g, out, x: g / (3 * out * out), saves=("out",), doc="The real cube root.")
 
 # ------------------------------------------------------------------ exponentials, logarithms
-exp = unary("exp", vjp=lambda F, g, out, x: g * out, saves=("out",), doc="e ** x.")
-exp2 = unary("exp2", vjp=lambda F, g, out, x: g * out * LN2, saves=("out",), doc="2 ** x.")
+exp = unary("exp", vjp=lambda F, g, out, x: g * out, saves=("out",), widens=True, doc="e ** x.")
+exp2 = unary("exp2", vjp=lambda F, g, out, x: g * out * LN2, saves=("out",), widens=True, doc="2 ** x.")
 
 
 def _expm1(B: Any) -> Callable:
@@ -104,16 +104,23 @@ expm1 = unary(
     vjp=lambda F, g, out, x: g * F.exp(x),  # out + 1 has no digits left where out is near -1
     saves=("x",),
     forward=_expm1,
+    widens=True,
     doc="exp(x) - 1, accurate near 0.",
 )
 log = unary(
-    "log", vjp=lambda F, g, out, x: g / x, saves=("x",), domain=(0, inf), doc="The natural logarithm."
+    "log",
+    vjp=lambda F, g, out, x: g / x,
+    saves=("x",),
+    domain=(0, inf),
+    widens=True,
+    doc="The natural logarithm.",
 )
 log2 = unary(
     "log2",
     vjp=lambda F, g, out, x: g / (x * LN2),
     saves=("x",),
     domain=(0, inf),
+    widens=True,
     doc="The logarithm to base 2.",
 )
 log10 = unary(
@@ -121,6 +128,7 @@ log10 = unary(
     vjp=lambda F, g, out, x: g / (x * LN10),
     saves=("x",),
     domain=(0, inf),
+    widens=True,
     doc="The logarithm to base 10.",
 )
 log1p = unary(
@@ -128,6 +136,7 @@ log1p = unary(
     vjp=lambda F, g, out, x: g / (1 + x),
     saves=("x",),
     domain=(-1, inf),
+    widens=True,
     doc="log(1 + x), accurate near 0.",
 )
 logaddexp = binary(

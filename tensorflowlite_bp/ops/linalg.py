@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.autocast import lowered, narrow
 from ..autograd.declare import Arguments, binary, operation, pair
 from ..autograd.op import helper
 from ..autograd.record import agree_all, apply2, lift
@@ -53,6 +54,8 @@ def matmul(x1: Any, x2: Any) -> Tensor:
     x1, x2 = pair(x1, x2)
     if not x1.ndim or not x2.ndim or x1.data.shape[-1] != x2.data.shape[-2 if x2.ndim > 1 else 0]:
         _raise_inner("matmul", x1, x2)
+    if lowered() is not None:
+        x1, x2 = narrow(x1, x2)
     return apply2(_MATMUL, x1, x2)
 
 
@@ -236,7 +239,8 @@ def einsum(subscripts: str, *operands: Any, optimize: Any = None) -> Tensor:
     >>> bp.einsum("ij,ij->i", np.ones((2, 3)), np.ones((2, 3)))
     Tensor([3., 3.])
     """
-    xs = list(agree_all([lift(x) for x in operands]))
+    xs = [lift(x) for x in operands]
+    xs = list(agree_all(list(narrow(*xs)) if lowered() is not None else xs))
     inputs, result = _parse(subscripts, xs)
     if len(xs) == 1 and len(result) < len(inputs[0]) and set(inputs[0]) == set(result) and _plain(xs[0]):
         # diagonals: a view that can be written to, as NumPy's

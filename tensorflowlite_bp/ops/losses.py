@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
+from ..autograd.autocast import wide
 from ..autograd.op import Op, helper, public
 from ..autograd.record import agree_all, applyn, constant, lift
 from ..autograd.tensor import Tensor, wrap
@@ -110,7 +111,7 @@ def softmax_cross_entropy(
     0.6931471805599453
     """
     name = "softmax_cross_entropy"
-    x = lift(logits)
+    x = wide(lift(logits))
     code = _REDUCTIONS.get(reduction)
     if code is None:
         reduction_code(name, reduction)
@@ -196,7 +197,7 @@ _SIGMOID = Op(
 
 def sigmoid_cross_entropy_terms(z: Any, y: Any) -> Tensor:
     """Element-wise -y log sigmoid(z) - (1 - y) log(1 - sigmoid(z)), without overflow, for y in [0, 1]."""
-    return applyn(_SIGMOID, agree_all([lift(z), lift(y)]), {})
+    return applyn(_SIGMOID, agree_all([wide(lift(z)), wide(lift(y))]), {})
 
 
 public(_SIGMOID, sigmoid_cross_entropy_terms)
@@ -217,7 +218,7 @@ def sigmoid_cross_entropy(
     """
     name = "sigmoid_cross_entropy"
     code = reduction_code(name, reduction)
-    z = lift(logits)
+    z = wide(lift(logits))
     y = lift(labels, z)
     if z.shape != y.shape:
         raise ShapeError(

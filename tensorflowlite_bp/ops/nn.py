@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._floatx import floatx
+from ..autograd.autocast import lowered, narrow, wide
 from ..autograd.op import Op, helper, public
 from ..autograd.record import agree_all, apply_aux, applyn, constant, lift
 from ..autograd.tensor import Tensor, wrap
@@ -65,6 +66,8 @@ def linear(x: Any, weight: Any, bias: Any = None, *, activation: Any = None) -> 
     if len(ws) != 2 or not xs or xs[-1] != ws[0]:
         _raise_linear(xs, ws)
     fused = activation == "relu" or activation is activations.relu
+    if lowered() is not None:
+        x, w, bias = *narrow(x, w), None if bias is None else narrow(lift(bias))[0]
     dtype = x.data.dtype
     agree = dtype is w.data.dtype
     args: tuple[Tensor, ...] = (x, w)
@@ -171,7 +174,7 @@ def batch_norm(
     `momentum * old + (1 - momentum) * batch`; otherwise the running ones are used and given back. The
     running statistics are constants, out of the way of gradients.
     """
-    x = lift(x)
+    x = wide(lift(x))
     if not x.ndim or not -x.ndim <= axis < x.ndim:
         raise ShapeError(
             message("batch_norm", f"axis {axis} must be an axis of the input.", received=f"input {x.shape}")

@@ -25,7 +25,7 @@ def _norm2_back(F: Any, g: Any, out: Any, x: Any, *, axis: Any, keepdims: bool) 
     return F.where(zero, F.zeros_like(length), g.reshape(shape) / safe) * flip(F, x)
 
 
-@operation(vjp=(_norm2_back,), saves=("x", "out"))
+@operation(vjp=(_norm2_back,), saves=("x", "out"), widens=True)
 def norm2(x: Any, axis: Any = None, *, keepdims: bool = False) -> Arguments:
     """The Euclidean length over `axis`; its gradient at 0 is 0."""
     axis = axis if axis is None or isinstance(axis, int) else tuple(axis)

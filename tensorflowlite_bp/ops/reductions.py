@@ -46,6 +46,7 @@ def _over(F: Any, g: Any, n: float) -> Any:
     vjp=(lambda F, g, out, x, *, axis, keepdims, dtype=None: _spread(F, g, x, axis),),
     saves=("x.shape",),
     linear="joint",
+    widens=True,
 )
 def sum(x: Any, axis: Any = None, *, dtype: Any = None, keepdims: bool = False) -> Arguments:
     """The sum over `axis`. 16-bit floats accumulate in float32, narrow integers in 64 bits. dtype: convert
@@ -67,7 +68,7 @@ def _mean_back(F: Any, g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool) 
     return _spread(F, _over(F, g, common.count(x.shape, axis)), x, axis)
 
 
-@operation(vjp=(_mean_back,), saves=("x.shape",), linear="joint")
+@operation(vjp=(_mean_back,), saves=("x.shape",), linear="joint", widens=True)
 def mean(x: Any, axis: Any = None, *, keepdims: bool = False) -> Arguments:
     """The mean over `axis`. Raises nothing for an empty axis: the result is NaN, as NumPy's."""
     return (x,), {"axis": as_axes(axis), "keepdims": keepdims}
@@ -98,7 +99,7 @@ def _var_tangent(F: Any, ts: Any, out: Any, x: Any, *, axis: Axis, correction: f
     return _over(F, total + total, common.count(x.shape, axis) - correction)
 
 
-@operation(vjp=(_var_back,), saves=("x",), jvp=_var_tangent)
+@operation(vjp=(_var_back,), saves=("x",), jvp=_var_tangent, widens=True)
 def var(x: Any, axis: Any = None, *, correction: float = 0.0, keepdims: bool = False) -> Arguments:
     """The variance: the mean of |x - mean(x)|^2, with n - correction in the denominator."""
     return (x,), {"axis": as_axes(axis), "correction": correction, "keepdims": keepdims}
@@ -148,7 +149,7 @@ def _logsumexp_tangent(F: Any, ts: Any, out: Any, x: Any, *, axis: Axis, keepdim
     return F.sum(weights * ts[0], axis=axis, keepdims=keepdims)
 
 
-@operation(vjp=(_logsumexp_back,), jvp=_logsumexp_tangent, saves=("x", "out"))
+@operation(vjp=(_logsumexp_back,), jvp=_logsumexp_tangent, saves=("x", "out"), widens=True)
 def logsumexp(x: Any, axis: Any = None, *, keepdims: bool = False) -> Arguments:
     """log(sum(exp(x))) without overflow; -inf for an empty axis. Its gradient is the softmax.
 
@@ -215,7 +216,7 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(out)
 
 
-@operation(vjp_all=_prod_back, reference=_prod_reference, saves=("x", "out"))
+@operation(vjp_all=_prod_back, reference=_prod_reference, saves=("x", "out"), widens=True)
 def prod(x: Any, axis: Any = None, *, dtype: Any = None, keepdims: bool = False) -> Arguments:
     """The product over `axis`; right gradients with zeros among the factors too. dtype: convert to it
     first.
@@ -230,7 +231,7 @@ def _cumsum_back(F: Any, g: Any, out: Any, x: Any, *, axis: int) -> Any:
     return F.flip(F.cumsum(F.flip(g, axis=axis), axis=axis), axis=axis)
 
 
-@operation(vjp=(_cumsum_back,), linear="joint")
+@operation(vjp=(_cumsum_back,), linear="joint", widens=True)
 def _cumsum(x: Any, axis: int) -> Arguments:
     return (x,), {"axis": axis}
 
@@ -294,7 +295,7 @@ def _cumprod_reference(x: Any, *, axis: int) -> Tensor:
     return x
 
 
-@operation(vjp_all=_cumprod_back, reference=_cumprod_reference, saves=("x", "out"))
+@operation(vjp_all=_cumprod_back, reference=_cumprod_reference, saves=("x", "out"), widens=True)
 def _cumprod(x: Any, axis: int) -> Arguments:
     return (x,), {"axis": axis}
 

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from .. import backend
+from ..autograd.autocast import wide
 from ..autograd.op import Op, helper, is_float, public
 from ..autograd.record import agree_all, applyn, lift
 from ..autograd.tensor import Tensor, wrap
@@ -64,7 +65,7 @@ def row_norm(
     x: Any, weight: Any, bias: Any, *, axis: Any, eps: float, centred: bool, name: str = "row_norm"
 ) -> Tensor:
     """Rows brought to mean 0 (if `centred`) and mean square 1, times weight, plus bias."""
-    x = lift(x)
+    x = wide(lift(x))
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
     if any(not -x.ndim <= a < x.ndim for a in axes):
         raise ShapeError(
@@ -154,7 +155,7 @@ def group_norm(x: Any, groups: int, weight: Any = None, bias: Any = None, *, eps
     x: (batch, *space, channels). weight, bias: (channels) or None. Raises ShapeError when the groups do not
     divide the channels, or a parameter has another shape.
     """
-    x = lift(x)
+    x = wide(lift(x))
     if x.ndim < 2 or groups < 1 or x.shape[-1] % groups:
         raise ShapeError(
             message(

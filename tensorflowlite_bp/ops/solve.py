@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.autocast import wide
 from ..autograd.declare import Arguments, operation, operations
 from ..autograd.op import graph, helper
 from ..autograd.record import agree_all, lift, nondiff
@@ -40,7 +41,7 @@ def h(F: Any, x: Any) -> Any:
 
 def floating(x: Any) -> Tensor:
     """Integers become float64, as in NumPy's linear algebra; 16-bit floats stay, for what takes them."""
-    x = lift(x)
+    x = wide(lift(x))
     return x if x.dtype.kind in "fc" else astype(x, "float64")
 
 

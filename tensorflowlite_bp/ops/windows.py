@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .._typing import Shape
+from ..autograd.autocast import lowered, narrow
 from ..autograd.record import agree_all, lift
 from ..autograd.tensor import Tensor
 from ..backend.windows import Ints, Pairs, positions
@@ -131,9 +132,11 @@ def pooling(name: str, xs: Shape, pool_size: Any, strides: Any, padding: Any) ->
 
 
 def agree(name: str, x: Tensor, w: Tensor, bias: Any, filters: int) -> tuple[Tensor, ...]:
+    if lowered() is not None:
+        x, w = narrow(x, w)
     if bias is None:
         return agree_all([x, w])
-    b = lift(bias)
+    b = lift(bias) if lowered() is None else narrow(lift(bias))[0]
     if b.data.shape != (filters,):
         raise ShapeError(
             message(

@@ -62,7 +62,7 @@ class Adam(Optimizer):
             self.beta_1,
             self.beta_2,
             self.epsilon,
-            int(self.iterations) + 1,
+            self._step_number(),
             weight_decay,
             scale,
             self._raw("velocity_hat") if self.amsgrad else None,
@@ -176,7 +176,7 @@ class Adamax(Optimizer):
         m += (g - m) * real(1 - self.beta_1)
         norm *= real(self.beta_2)
         np.maximum(norm, abs(g), out=norm)
-        correction = 1 - self.beta_1 ** (int(self.iterations) + 1)
+        correction = 1 - self.beta_1 ** self._host_step()
         p -= m * real(lr / correction) / (norm + real(self.epsilon))
 
 
@@ -197,7 +197,7 @@ class Nadam(Optimizer):
         return self.beta_1 * (1 - 0.5 * 0.96**step)
 
     def _begin(self):
-        step = int(self.iterations) + 1
+        step = self._host_step()
         if self._product_step != step - 1:  # a restored state
             self._product = math.prod(self._momentum_at(i) for i in range(1, step))
         self._product *= self._momentum_at(step)

@@ -5,6 +5,7 @@ raw arrays.
 """
 
 import math
+from contextlib import nullcontext
 from operator import is_
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..backend.common import scaled
 from ..errors import GradientError, NotBuiltError, message
 from ..layers.variable import Variable
 from . import schedules
+from .loss_scale import DynamicLossScale
 from .state import State
 
 
@@ -27,7 +29,9 @@ class Optimizer(State):
     decoupled, p -= p * weight_decay * learning_rate before each update. clipnorm (each gradient), clipvalue
     (each element), global_clipnorm (all gradients together): at most one of them. use_ema: keep an average of
     the weights, written into them every `ema_overwrite_frequency` steps or by `finalize_variable_values`.
-    loss_scale_factor: gradients are divided by it. gradient_accumulation_steps: update once every so many
+    loss_scale_factor: gradients are divided by it; "dynamic", or a dict of
+    DynamicLossScale's arguments, for float16: steps with gradients that are not finite are skipped, and
+    `loss_scale` holds the scale. gradient_accumulation_steps: update once every so many
     calls, with the mean gradient. decay: of older scripts, the same as the schedule
     InverseTimeDecay(learning_rate, 1, decay).
 
@@ -90,7 +94,6 @@ class Optimizer(State):
         self.ema_overwrite_frequency = ema_overwrite_frequency
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
-        self._scale = 1.0 / (loss_scale_factor or 1.0)
         self._clips = bool(clipnorm or clipvalue)
         self._plain = not (use_ema or gradient_accumulation_steps)
         self._iterations = Variable(np.zeros((), np.int64), name="iteration", trainable=False)
@@ -102,6 +105,33 @@ class Optimizer(State):
         self.learning_rate = rate
         self._chosen: list[Variable] = []  # the variables of the last step
         self._begin_state()
+
+    # ------------------------------------------------------------------ loss scale
+    @property
+    def loss_scale_factor(self):
+        """A number that gradients are divided by, None, or what made the dynamic `loss_scale`."""
+        return self._loss_scale_factor
+
+    @loss_scale_factor.setter
+    def loss_scale_factor(self, given):
+        self._loss_scale_factor = given
+        dynamic = given == "dynamic" or isinstance(given, dict)
+        self.loss_scale = DynamicLossScale(**(given if isinstance(given, dict) else {})) if dynamic else None
+        self._scale = 1.0 if dynamic else 1.0 / (given or 1.0)
+
+    def _step_number(self):
+        """The number of this update, from 1; with a dynamic loss scale of those that are not skipped: on a
+        GPU, where nobody waits to know, a 0-d array.
+        """
+        if self.loss_scale is None:
+            return int(self.iterations) + 1
+        updates = self.loss_scale.updates.data
+        return int(updates) if isinstance(updates, np.ndarray) else updates
+
+    def _host_step(self):
+        """The same as an int at hand: on a GPU skipped updates count, too."""
+        step = self._step_number()
+        return step if isinstance(step, int) else int(self.iterations) + 1
 
     # ------------------------------------------------------------------ learning rate and steps
     @property
@@ -158,6 +188,8 @@ class Optimizer(State):
 
     def scale_loss(self, loss):
         """The loss times loss_scale_factor, if there is one."""
+        if self.loss_scale is not None:
+            return self.loss_scale.scale_loss(loss)
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
     # ------------------------------------------------------------------ updates
@@ -258,9 +290,12 @@ class Optimizer(State):
             self._average()
 
     def _clipped_update(self, grads, variables):
-        scale = self._scale
+        scale = self._scale if self.loss_scale is None else self.loss_scale.examine(grads)
+        if isinstance(scale, float) and scale == 0.0:
+            return  # a gradient is not finite
         if self._clips:
-            grads, scale = [self._clip(scaled(g, scale)) for g in grads], 1.0
+            grads = [self._clip(scaled(g, scale)) for g in grads]
+            scale = 1.0 if isinstance(scale, float) else (scale != 0).astype(scale.dtype)
         elif self.global_clipnorm:
             grads, scale = _within(grads, scale, self.global_clipnorm)
         rate = self._current_rate()
@@ -269,7 +304,8 @@ class Optimizer(State):
         if decay and self._excluded is not None:
             for p, i in zip(params, self._active, strict=True):
                 if not self._excluded[i]:
-                    p -= p * p.dtype.type(decay * rate)
+                    share = decay * rate
+                    p -= scaled(p, share if isinstance(scale, float) else share * (scale != 0))
             decay = 0.0
         self._update(params, grads, rate, decay, scale)
 
@@ -283,6 +319,11 @@ class Optimizer(State):
         """Change params in place. By default decay and scaling are done here, the rest by `_update_one`."""
         states = [self._raw(name) for name in self._state if name not in ("average", "gradient_accumulator")]
         self._begin()
+        lib = backend.of(params[0])
+        with nullcontext() if isinstance(scale, float) else lib.unless(scale, params, *states):
+            self._update_each(params, grads, states, lr, weight_decay, scale)
+
+    def _update_each(self, params, grads, states, lr, weight_decay, scale):
         for p, g, *own in zip(params, grads, *states, strict=True):
             if weight_decay:
                 p -= p * p.dtype.type(weight_decay * lr)
@@ -329,6 +370,8 @@ class Optimizer(State):
         """Constructor arguments with their present values; a schedule as {"class_name", "config"}."""
         rate = self._rate if self._schedule is None else self._schedule
         config = super().get_config()
+        if self.loss_scale_factor is not None:  # `fit` may have set it
+            config["loss_scale_factor"] = self.loss_scale_factor
         config["learning_rate"] = rate.data.item() if rate is self._rate else schedules.serialize(rate)
         return config
 
@@ -349,7 +392,9 @@ def _within(grads, scale, limit, infinite=math.nan):
             scale *= limit / (infinite if norm == math.inf else norm)
         return grads, scale
     norm = lib.sqrt(total) * scale
-    return grads, lib.where(norm <= limit, scale, scale * limit / lib.where(lib.isinf(norm), infinite, norm))
+    within = scale * limit / lib.where(lib.isinf(norm), infinite, norm)
+    within = lib.where(norm <= limit, scale, within)
+    return grads, within if isinstance(scale, float) else lib.where(scale == 0, 0.0, within)  # skipped
 
 
 def _raise_missing(name, grads, variables):

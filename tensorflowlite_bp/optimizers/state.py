@@ -79,6 +79,7 @@ class State(Configurable):
         """
         own = [self._iterations] if self._schedule is not None else [self._iterations, self._rate]
         groups = list(self._state.items())
+        own += [] if self.loss_scale is None else self.loss_scale.variables
         return own + [v for _, group in groups for v in group]
 
     def get_weights(self):

@@ -108,6 +108,7 @@ def _compile_arguments(config):
         "metrics": metrics.deserialize,
         "weighted_metrics": metrics.deserialize,
         "loss_weights": lambda value: value,
+        "mixed_precision": lambda value: value,
     }
     unknown = set(config) - set(kinds)
     if unknown:
