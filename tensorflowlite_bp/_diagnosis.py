@@ -67,7 +67,7 @@ def _backend() -> dict[str, str]:
         found = {"in use": backend.current().name}
     except DeviceError:
         found = {"in use": f"none: TFLBP_BACKEND={config.backend} was asked for"}
-    unusable = backend._cupy_unusable()
+    unusable = backend.cupy_diagnosis.unusable()
     if unusable is None:
         found["cupy"] = "usable"
         found["CUDA kernels"] = backend.named("cupy").about_kernels

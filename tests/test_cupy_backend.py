@@ -233,15 +233,50 @@ def test_the_environment_chooses_it(run_python):
 
 
 # ------------------------------------------------------------------ what stands in the way
-def test_without_cupy(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(DeviceError, match=r"CuPy is not installed[\s\S]*pip install"):
+def raising(error):
+    class Finder:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name == "cupy":
+                raise error
+
+    return Finder
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            ModuleNotFoundError("No module named 'cupy'"),
+            r"CuPy is not installed[\s\S]*\[cuda13\].*580",
+        ),
+        (ImportError("libcudart.so.12: cannot open"), r"libcudart.so.12[\s\S]*cupy-cuda12x wheel needs"),
+    ],
+    ids=["no CuPy", "no library"],
+)
+def test_cupy_that_does_not_import(monkeypatch, error, text):
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [raising(error), *sys.meta_path])
+    with pytest.raises(DeviceError, match=text):
         backend.named("cupy")
+    assert backend.named("auto").name == "numpy"
 
 
-def test_without_a_driver(monkeypatch):
+@pytest.mark.parametrize(
+    ("driver", "built", "text"),
+    [
+        (0, 13020, r"no NVIDIA driver[\s\S]*nvidia-smi[\s\S]*--gpus all"),
+        (11040, 12080, r"CUDA 11.4 and older.*12.8: the driver is too old[\s\S]*525 or newer"),
+        (12040, 13020, r"wrong major version[\s\S]*uninstall cupy-cuda13x[\s\S]*\[cuda12\][\s\S]*580"),
+        (13000, 13020, r"no GPU is visible[\s\S]*CUDA_VISIBLE_DEVICES"),
+    ],
+    ids=["no driver", "old driver", "wrong CUDA", "no GPU"],
+)
+def test_without_a_device(monkeypatch, driver, built, text):
     with fake_cupy.installed() as cupy:
         monkeypatch.setattr(cupy, "is_available", lambda: False)
-        with pytest.raises(DeviceError, match=r"no CUDA device is usable[\s\S]*nvidia-smi"):
+        monkeypatch.setattr(cupy.cuda.runtime, "driverGetVersion", lambda: driver)
+        monkeypatch.setattr(cupy.cuda.runtime, "runtimeGetVersion", lambda: built)
+        with pytest.raises(DeviceError, match=text):
             backend.named("cupy")
         assert backend.named("auto").name == "numpy"

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._config import config
 from ..errors import DeviceError, DTypeError, message
-from . import numpy_backend
+from . import cupy_diagnosis, numpy_backend
 from .protocol import Backend
 
 __all__ = ["Backend", "available", "by_type", "current", "named", "of", "set_backend"]
@@ -79,7 +79,7 @@ def named(name: str) -> Any:
         raise DeviceError(
             message("backend", 'one of "numpy", "cupy", "auto" was expected.', received=repr(name))
         )
-    reason = _cupy_unusable()
+    reason = cupy_diagnosis.unusable()
     if reason is not None:
         cause, fix = reason
         raise DeviceError(message("backend", f"the CuPy backend cannot be used: {cause}", hint=fix))
@@ -88,30 +88,4 @@ def named(name: str) -> Any:
 
 def available(name: str) -> bool:
     """Whether `set_backend(name)` would work now."""
-    return name == "numpy" or (name == "cupy" and _cupy_unusable() is None)
-
-
-def _cupy_unusable() -> tuple[str, str] | None:
-    """Why CuPy cannot run here, and what to do; None when it can."""
-    try:
-        cupy = importlib.import_module("cupy")
-    except ImportError as error:
-        return (
-            f"CuPy is not installed ({error}).",
-            'pip install "tensorflowlite-bp[cuda13]" (CUDA 13) or "tensorflowlite-bp[cuda12]" (CUDA 12); '
-            "TFLBP_BACKEND=numpy runs without a GPU.",
-        )
-    if not cupy.is_available():
-        return (
-            "CuPy is installed, but no CUDA device is usable "
-            "(no NVIDIA driver, no GPU, or a driver older than CuPy's CUDA).",
-            "run nvidia-smi to check the driver, or set TFLBP_BACKEND=numpy to run on the CPU.",
-        )
-    try:
-        _load_cupy()
-    except ImportError:
-        return (
-            "this version has no CuPy backend module.",
-            "set TFLBP_BACKEND=numpy to run on the CPU.",
-        )
-    return None
+    return name == "numpy" or (name == "cupy" and cupy_diagnosis.unusable() is None)
