@@ -185,7 +185,7 @@ def check_fit(make, shape, **installed):
     for got, want in zip(moved, weights, strict=True):
         np.testing.assert_allclose(got, want, rtol=2e-3, atol=1e-4)
     for step in counts:
-        assert (step["syncs"], step["from_device"]) == (0, 0)
+        assert (step["syncs"], step["to_device"], step["from_device"]) == (0, 0, 0)
     for name in ("allocations", "bytes"):
         assert counts[2][name] == counts[1][name]
     return counts
@@ -213,7 +213,7 @@ def test_fit_reads_the_device_once_per_display():
     with fake_cupy.installed(current=True):
         model, x, y = fit()
         counts = fake_cupy.machine.counts
-        with fake_cupy.at_most(syncs=2 * 3, from_device=2 * 3, to_device=2 * 8):
+        with fake_cupy.at_most(syncs=2 * 3, from_device=2 * 3, to_device=0):
             got = model.fit(x, y, epochs=2, batch_size=16, verbose=0).history
         assert counts.log[-2:] == ["float()", "float()"]  # the loss and the accuracy, at the epoch's end
         assert model.weights[0].device == "cuda:0"
@@ -221,6 +221,41 @@ def test_fit_reads_the_device_once_per_display():
         assert isinstance(model.evaluate(x, y, verbose=0)[0], float)
     for name in want:
         np.testing.assert_allclose(got[name], want[name], rtol=1e-5)
+
+
+def test_batches_are_copied_ahead():
+    """The stand-in makes a copy from pinned memory when somebody waits for it, and not before."""
+    with fake_cupy.installed(current=True) as cupy:
+        upload = backend.current().upload()
+        batches = [np.full((4, 2), i, np.float32) for i in range(8)]
+        kept = []
+        with fake_cupy.at_most(syncs=0, to_device=0) as counts:
+            for batch in batches:
+                (found,), event = upload([batch])
+                kept.append((found, event))
+                if len(kept) > 1:
+                    upload.wait(kept[-2][1])
+        assert counts.uploads == 8
+        assert [found.get()[0, 0] for found, _ in kept[:-1]] == list(range(7))
+        assert np.isnan(kept[-1][0].get()).all()
+        upload.wait(kept[-1][1])
+        assert (kept[-1][0].get() == 7).all()
+        on_device = cupy.ones(2)
+        assert upload([on_device, batches[1]])[0][0] is on_device
+        for batch in batches[:3]:  # nobody waits for these: before a buffer is written again, the host does
+            upload([batch])
+        assert counts.log[-1] == "Event.synchronize"
+
+
+def test_fit_copies_each_batch_once():
+    with fake_cupy.installed(current=True):
+        model, x, y = fit()
+        with fake_cupy.at_most(syncs=3, from_device=3, to_device=0) as counts:
+            model.fit(x[:50], y[:50], batch_size=16, verbose=0)
+        assert counts.uploads == 2 * 4
+        model.fit(((x[:8], y[:8]) for _ in range(3)), verbose=0)
+        assert counts.uploads == 2 * 7
+        assert model.predict(x[:8], batch_size=3, verbose=0).shape == (8, 3)
 
 
 def test_wrong_labels_give_nan_where_looking_would_wait():

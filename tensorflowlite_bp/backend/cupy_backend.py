@@ -9,6 +9,7 @@ backend shares.
 
 import contextlib
 import functools
+import importlib
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -36,6 +37,7 @@ from . import (
 )
 from .cupy_constants import Constants
 from .cupy_modules import Linalg, Namespace
+from .cupy_upload import Upload
 from .erf import erf as composed_erf
 
 name = "cupy"
@@ -82,6 +84,11 @@ def placed(x: Any, device: str) -> Array:
         )
     with xp.cuda.Device(int(number)):
         return xp.asarray(x)
+
+
+def upload() -> Upload:
+    """What copies batches ahead of their use."""
+    return Upload(xp, importlib.import_module("cupyx").empty_pinned)
 
 
 def asarray(x: Any, dtype: Any = None) -> Array:

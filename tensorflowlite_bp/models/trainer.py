@@ -56,15 +56,14 @@ class Trainer(Steps):
         step = self._step(phase)
         before, after = callbacks.batch_hooks(phase)
         progress = callbacks.progress if callbacks.shows(phase) else None
-        tensors = to_tensors()
         self._look_ups = None
         logs = None
         batches = iter(epochs)
         try:
-            for index, batch in enumerate(batches):
+            for index, batch in enumerate(on_device(batches)):
                 for hook in before:
                     hook(index, None)
-                logs = step(*tensors(batch))
+                logs = step(*batch)
                 if collect is not None:
                     collect(logs)
                 if after or (progress is not None and progress.due(index + 1)):
@@ -313,6 +312,30 @@ def to_tensors():
         return tensor(x), None if y is None else tensor(y), None if w is None else tensor(w)
 
     return tensors
+
+
+def on_device(batches):
+    """Batches as Tensors where new tensors live. To a GPU each is copied while the step before it runs: they
+    are read one ahead.
+    """
+    library = backend.current()
+    if library.name == "numpy":
+        yield from map(to_tensors(), batches)
+        return
+    upload, waiting = library.upload(), None
+    for batch in batches:
+        leaves, spec = optree.tree_flatten(batch)
+        following = (spec, *upload(leaves))
+        if waiting is not None:
+            yield arrived(upload, *waiting)
+        waiting = following
+    if waiting is not None:
+        yield arrived(upload, *waiting)
+
+
+def arrived(upload, spec, arrays, event):
+    upload.wait(event)
+    return spec.unflatten(map(wrap, arrays))
 
 
 def to_numpy(tree):

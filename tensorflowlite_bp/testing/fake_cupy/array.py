@@ -18,6 +18,10 @@ OTHERS = (
 MASKED = ("compress",)  # as long as their data say: CuPy has to wait for it
 
 
+class Pinned(np.ndarray):
+    """Host memory that the device reads by itself: what `cupyx.empty_pinned` gives."""
+
+
 class Pointer:
     """`ndarray.data`: the address, of host memory here."""
 
@@ -102,6 +106,9 @@ class ndarray:
         return np.array(self._a, order=order)  # type: ignore[arg-type]
 
     def set(self, values: np.ndarray, stream: Any = None) -> None:
+        if stream is not None and stream.ptr and isinstance(values, Pinned):
+            machine.upload(stream, lambda: self._a.__setitem__(..., values))
+            return
         machine.to_device("set")
         self._a[...] = values
 

@@ -204,6 +204,8 @@ class Stream:
     def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False) -> None:
         self.ptr = 0 if null else id(self)
         self.captured: int | None = None
+        self.pending: list[Any] = []  # copies on their way
+        self.made = 0  # how many were made
 
     def __enter__(self) -> "Stream":
         self._before, machine.stream = machine.stream, self
@@ -212,14 +214,24 @@ class Stream:
     def __exit__(self, *_: Any) -> None:
         machine.stream = self._before
 
+    def finish(self, count: int) -> None:
+        """Make the copies that are due, up to the one of that number."""
+        while self.made < count:
+            self.pending.pop(0)()
+            self.made += 1
+
     def synchronize(self) -> None:
         machine.sync("Stream.synchronize")
+        self.finish(self.made + len(self.pending))
 
     def record(self, event: Any = None) -> "Event":
-        return event or Event()
+        event = event or Event()
+        event.record(self)
+        return event
 
     def wait_event(self, event: "Event") -> None:
-        """Nothing to wait for: all is done at once here."""
+        """Kernels are done at once here, copies when waited for."""
+        event.finish()
 
     def begin_capture(self, mode: Any = None) -> None:
         if not self.ptr:
@@ -241,13 +253,22 @@ class Event:
     """`cupy.cuda.Event`."""
 
     def __init__(self, block: bool = False, disable_timing: bool = False) -> None:
-        self.done = True
+        self._stream, self._count = Stream.null, 0
 
     def record(self, stream: Any = None) -> None:
-        """Nothing: all is done at once here."""
+        self._stream = stream or machine.stream or Stream.null
+        self._count = self._stream.made + len(self._stream.pending)
+
+    @property
+    def done(self) -> bool:
+        return self._stream.made >= self._count
+
+    def finish(self) -> None:
+        self._stream.finish(self._count)
 
     def synchronize(self) -> None:
         machine.sync("Event.synchronize")
+        self.finish()
 
 
 class Kernels:
@@ -361,7 +382,9 @@ def library() -> Any:
     memory: Any = types.ModuleType("cupy.cuda.memory")
     cuda.memory = memory
     memory.OutOfMemoryError = OutOfMemoryError
-    cuda.runtime = types.SimpleNamespace(getDeviceCount=lambda: 2, driverGetVersion=lambda: 13000)
+    cuda.runtime = types.SimpleNamespace(
+        getDeviceCount=lambda: 2, driverGetVersion=lambda: 13000, runtimeGetVersion=lambda: 13020
+    )
     cupy.cuda = cuda
     machine.library = cupy
     return cupy
@@ -376,6 +399,9 @@ def modules() -> dict[str, Any]:
     """What `import` finds while the stand-in is installed."""
     cupy = library()
     cupyx: Any = types.ModuleType("cupyx")
+    cupyx.empty_pinned = lambda shape, dtype=float, order="C": np.empty(shape, dtype, order).view(
+        array.Pinned
+    )
     scipy: Any = types.ModuleType("cupyx.scipy")
     cupyx.scipy = scipy
     for name in ("special", "linalg", "fft", "signal"):

@@ -20,10 +20,11 @@ class OutOfMemoryError(MemoryError):
 class Counts:
     """What was done since the machine was installed. `log` names the waits and copies, in order."""
 
-    __slots__ = ("allocations", "bytes", "from_device", "launches", "log", "syncs", "to_device")
+    __slots__ = ("allocations", "bytes", "from_device", "launches", "log", "syncs", "to_device", "uploads")
 
     def __init__(self) -> None:
         self.syncs = self.to_device = self.from_device = self.allocations = self.bytes = self.launches = 0
+        self.uploads = 0  # copies from pinned memory, which nobody waits for
         self.log: list[str] = []
 
     def snapshot(self) -> dict[str, int]:
@@ -61,6 +62,11 @@ class Machine:
             raise CaptureError(f"{what}: copies from the host are not captured")
         self.counts.to_device += 1
         self.counts.log.append(what)
+
+    def upload(self, stream: Any, copy: Any) -> None:
+        """A copy on a stream: made when somebody waits for it, and not before."""
+        self.counts.uploads += 1
+        stream.pending.append(copy)
 
     def allocate(self, nbytes: int) -> None:
         if self.memory is not None and nbytes > self.memory:
