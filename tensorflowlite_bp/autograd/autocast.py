@@ -18,6 +18,7 @@ from .op import graph
 from .tensor import Tensor
 
 _dtype: ContextVar[np.dtype | None] = ContextVar("tensorflowlite_bp.mixed_precision", default=None)
+_quiet: ContextVar[tuple[Any, ...]] = ContextVar("tensorflowlite_bp.mixed_precision_quiet", default=())
 lowered = _dtype.get  # the 16-bit dtype that is on, or None
 _FLOAT32 = np.dtype(np.float32)
 
@@ -27,6 +28,7 @@ class mixed_precision(Mode):
 
     A context manager, and a decorator. Weights stay float32. float16 has a range of 6e-8 to 65504: the loss
     must be scaled, as `fit` does by itself, or by hand with an optimizer of `loss_scale_factor="dynamic"`.
+    A scale that is too large shows as infinities, which NumPy does not warn of inside: call `backward` there.
     Raises DTypeError for another dtype.
 
     >>> import numpy as np, tensorflowlite_bp as bp
@@ -42,6 +44,18 @@ class mixed_precision(Mode):
 
     def __init__(self, dtype: Any) -> None:
         self.value = dtype_of(dtype)
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        quiet = np.errstate(over="ignore", invalid="ignore") if self.value == np.float16 else np.errstate()
+        _quiet.set((*_quiet.get(), quiet))
+        quiet.__enter__()
+
+    def __exit__(self, *exc: object) -> None:
+        *rest, quiet = _quiet.get()
+        _quiet.set(tuple(rest))
+        quiet.__exit__(None, None, None)
+        super().__exit__(*exc)
 
 
 def set_mixed_precision(dtype: Any) -> None:
