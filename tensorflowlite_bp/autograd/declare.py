@@ -47,7 +47,8 @@ def unary(
         return apply1(op, x if isinstance(x, Tensor) else lift(x))
 
     def widening(x: Any, /) -> Tensor:
-        return apply1(op, wide(x if isinstance(x, Tensor) else lift(x)))
+        x = x if isinstance(x, Tensor) else lift(x)
+        return apply1(op, x if lowered() is None else wide(x))
 
     return public(op, widening if widens else call, doc)
 
