@@ -94,6 +94,16 @@ def test_a_whole_fit(make, shape):
     assert ran >= {"adam", "begin_step", "set_words", "dropout"}
 
 
+@pytest.mark.parametrize(("dtype", "bits"), [("float16", 10), ("bfloat16", 7)])
+@pytest.mark.parametrize(("make", "shape"), FITS, ids=lambda v: getattr(v, "__name__", ""))
+def test_a_whole_fit_in_mixed_precision(make, shape, dtype, bits):
+    """Gradients agree to 16 bits. Adam's first steps have the learning rate's size whatever theirs is: so
+    weights may differ by twice that in each of the six.
+    """
+    close = dict(rtol=2.0 ** (4 - bits), atol=6 * 2e-3)
+    check_fit(make, shape, kernels=emulator_module(), mixed_precision=dtype, **close)
+
+
 @models
 def test_a_training_step(make, shape):
     check_step(make, shape, lambda: SGD(0.1, momentum=0.9))

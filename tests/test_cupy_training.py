@@ -176,14 +176,14 @@ def fitted(make, shape, optimizer="adam", **how):
     return history, [w.numpy() for w in model.weights], steps.counts
 
 
-def check_fit(make, shape, **installed):
-    history, weights, _ = fitted(make, shape)
-    with fake_cupy.installed(current=True, **installed):
-        found, moved, counts = fitted(make, shape)
+def check_fit(make, shape, *, rtol=1e-4, atol=1e-4, kernels=None, **how):
+    history, weights, _ = fitted(make, shape, **how)
+    with fake_cupy.installed(kernels, current=True):
+        found, moved, counts = fitted(make, shape, **how)
     for name, values in history.items():
-        np.testing.assert_allclose(found[name], values, rtol=1e-4)
+        np.testing.assert_allclose(found[name], values, rtol=rtol)
     for got, want in zip(moved, weights, strict=True):
-        np.testing.assert_allclose(got, want, rtol=2e-3, atol=1e-4)
+        np.testing.assert_allclose(got, want, rtol=2e-3, atol=atol)
     for step in counts:
         assert (step["syncs"], step["to_device"], step["from_device"]) == (0, 0, 0)
     for name in ("allocations", "bytes"):

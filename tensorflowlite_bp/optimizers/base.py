@@ -115,9 +115,13 @@ class Optimizer(State):
     @loss_scale_factor.setter
     def loss_scale_factor(self, given):
         self._loss_scale_factor = given
-        dynamic = given == "dynamic" or isinstance(given, dict)
-        self.loss_scale = DynamicLossScale(**(given if isinstance(given, dict) else {})) if dynamic else None
-        self._scale = 1.0 if dynamic else 1.0 / (given or 1.0)
+        self.loss_scale, self._scale = None, 1.0
+        if given == "dynamic":
+            self.loss_scale = DynamicLossScale()
+        elif isinstance(given, dict):
+            self.loss_scale = DynamicLossScale(**given)
+        elif given is not None:
+            self._scale = 1.0 / given
 
     def _step_number(self):
         """The number of this update, from 1; with a dynamic loss scale of those that are not skipped: on a
@@ -290,7 +294,7 @@ class Optimizer(State):
             self._average()
 
     def _clipped_update(self, grads, variables):
-        scale = self._scale if self.loss_scale is None else self.loss_scale.examine(grads)
+        scale: Any = self._scale if self.loss_scale is None else self.loss_scale.examine(grads)
         if isinstance(scale, float) and scale == 0.0:
             return  # a gradient is not finite
         if self._clips:

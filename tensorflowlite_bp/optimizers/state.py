@@ -20,6 +20,7 @@ class State(Configurable):
     gradient_accumulation_steps: int | None
     _iterations: Variable
     _rate: Variable
+    loss_scale: Any  # a DynamicLossScale, or None
     _schedule: Any  # a schedule, a function without arguments, or None
 
     def _begin_state(self):

@@ -399,9 +399,7 @@ def modules() -> dict[str, Any]:
     """What `import` finds while the stand-in is installed."""
     cupy = library()
     cupyx: Any = types.ModuleType("cupyx")
-    cupyx.empty_pinned = lambda shape, dtype=float, order="C": np.empty(shape, dtype, order).view(
-        array.Pinned
-    )
+    cupyx.empty_pinned = lambda shape, dtype=float: np.empty(shape, dtype).view(array.Pinned)
     scipy: Any = types.ModuleType("cupyx.scipy")
     cupyx.scipy = scipy
     for name in ("special", "linalg", "fft", "signal"):
