@@ -8,11 +8,14 @@ case at this core's limits: the FMA peak for products, else the copy bandwidth f
 On a busy machine use one thread and --clock cpu.
 """
 
+import dataclasses
 import os
 
 import numpy as np
 
-from . import _common, ceilings
+from tensorflowlite_bp.profiling.ceilings import measure
+
+from . import _common
 
 FRAMEWORKS = ["ours", "torch", "jax"]
 
@@ -227,9 +230,9 @@ def main():
         return
     frameworks = [f for f in FRAMEWORKS if f == "ours" or _common.versions(f)[f] != "absent"]
     cases = {name: {"kind": kind, "shape": shape} for name, (kind, shape) in CASES.items()}
-    limits = ceilings.measure(0.05 if options.quick else 1.0)
+    limits = measure(0.05 if options.quick else 1.0)
     extra = {
-        "ceilings": limits,
+        "ceilings": dataclasses.asdict(limits),
         "least_seconds": {name: least(limits, *case) for name, case in CASES.items()},
     }
     per = lambda case, framework: 1
@@ -250,9 +253,9 @@ def main():
 def least(limits, kind, shape):
     """Seconds that one core needs at its limit."""
     if flops(kind, shape):
-        return flops(kind, shape) / limits["FMA float32"] if "FMA float32" in limits else None
+        return flops(kind, shape) / limits.float32 if limits.float32 else None
     size = 4 * np.prod(shape)
-    return moved(kind, shape) / limits["copy memory" if size > 1 << 20 else "copy L2"]
+    return moved(kind, shape) / (limits.memory if size > 1 << 20 else limits.cache)
 
 
 if __name__ == "__main__":

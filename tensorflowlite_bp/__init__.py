@@ -85,12 +85,15 @@ __version__ = "0.1.0"
 # imported when first asked for: array users do not pay for the training stack
 _LAZY = frozenset(
     "bridge callbacks constraints data datasets fft initializers layers linalg losses metrics models numpy "
-    "optimizers regularizers saving scipy testing utils".split()
+    "optimizers profiling regularizers saving scipy testing utils".split()
 )
+
+_PROFILING = ("memory_stats", "profile", "trim_memory")
 
 if TYPE_CHECKING:
     from . import callbacks, constraints, data, datasets, fft, initializers, layers, losses, metrics  # isort: skip
-    from . import models, optimizers, regularizers, saving, testing, utils  # isort: skip
+    from . import models, optimizers, profiling, regularizers, saving, testing, utils  # isort: skip
+    from .profiling import memory_stats, profile, trim_memory
 
 
 def __getattr__(name: str) -> Any:
@@ -98,10 +101,12 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f".{name}", __name__)
     if name == "show_config":
         return importlib.import_module("._diagnosis", __name__).show_config
+    if name in _PROFILING:
+        return getattr(importlib.import_module(".profiling", __name__), name)
     if name == "bfloat16":  # NumPy has none of its own; its home is imported when asked for
         return importlib.import_module("ml_dtypes").bfloat16
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, "bfloat16", "show_config"})
+    return sorted({*globals(), *_LAZY, *_PROFILING, "bfloat16", "show_config"})

@@ -12,6 +12,7 @@ from . import __version__, backend
 from ._config import config
 from .backend import native as kernels
 from .errors import DeviceError
+from .profiling.memory import memory_stats, size
 
 
 def show_config() -> dict[str, Any]:
@@ -26,7 +27,7 @@ def show_config() -> dict[str, Any]:
         "versions": _versions(),
         "backend": _backend(),
         "kernels": _kernels(),
-        "memory": memory_stats(),
+        "memory": _memory(),
         "environment": _environment(),
     }
     print(f"tensorflowlite_bp {__version__}")
@@ -40,12 +41,15 @@ def show_config() -> dict[str, Any]:
     return sections
 
 
-def memory_stats() -> dict[str, int | bool]:
-    """The caching allocator of the CPU in bytes and counts; empty without the compiled kernels.
-
-    cached_bytes: freed memory kept for reuse. live_bytes: handed out now. peak_bytes: the most so far.
-    """
-    return {} if kernels.native is None else dict(kernels.native.allocator_stats())
+def _memory() -> dict[str, str]:
+    if kernels.native is None:
+        return {}
+    found = memory_stats()
+    return {
+        "caching allocator": "in use" if found.installed else "off",
+        "live": f"{size(found.live_bytes)}, at most {size(found.peak_bytes)}",
+        "kept for reuse": f"{size(found.cached_bytes)}, at most {size(found.cap_bytes)}",
+    }
 
 
 def _versions() -> dict[str, str]:

@@ -6,7 +6,7 @@ import pytest
 
 import tensorflowlite_bp as bp
 from tensorflowlite_bp import _config
-from tensorflowlite_bp._diagnosis import memory_stats
+from tensorflowlite_bp.backend.native import native
 from tensorflowlite_bp.errors import TFLBPError
 
 DEFAULTS = {
@@ -194,8 +194,30 @@ def test_show_config(capsys):
     assert bp.__version__ in printed.splitlines()[0]
 
 
-def test_memory_stats():
-    assert all(value >= 0 for value in memory_stats().values())
+def test_memory_stats(run_python):
+    code = """
+import numpy as np, tensorflowlite_bp as bp
+for _ in range(5):
+    blocks = [np.ones(100_000) for _ in range(3)]  # a class of 896 KiB
+    del blocks
+kept = np.ones(100_000)
+s = bp.memory_stats(reset_peak=True)
+(c,) = [c for c in s.classes if c.bytes == 896 << 10]
+assert (c.hits, c.misses, c.kept) == (13, 3, 2), c
+assert s.hits >= 13 and s.misses >= 3 and s.installed
+assert s.cached_bytes >= 2 * c.bytes and s.peak_bytes >= 3 * c.bytes
+assert c.bytes <= s.live_bytes == bp.memory_stats().peak_bytes < 2 * c.bytes
+text = str(s)
+assert "896.0 KiB" in text and "served from it" in text, text
+assert bp.trim_memory() >= 2 * c.bytes
+after = bp.memory_stats()
+assert after.cached_bytes == 0 and after.trims == s.trims + 1 and after.live_bytes == s.live_bytes
+"""
+    if native is not None:
+        out = run_python(code)
+        assert out.returncode == 0, out.stderr
+    out = run_python("import tensorflowlite_bp as bp; print(bp.memory_stats())", TFLBP_KERNELS="reference")
+    assert "NumPy's own allocator" in out.stdout
 
 
 def test_info_command(run_python):

@@ -3,6 +3,7 @@
 import gc
 import itertools
 import os
+import sys
 import threading
 
 import numpy as np
@@ -710,6 +711,92 @@ def test_allocator_cap(cache):
     assert cache.allocator_stats()["cached_bytes"] == 0
     np.empty(1 << 19, np.uint8)
     assert cache.allocator_stats()["cached_bytes"] == 0
+
+
+def test_allocator_gives_idle_sizes_back(cache):
+    """At the cap, blocks of sizes that nobody asks for any more make room for those of the present phase."""
+    cache.install_allocator(cap_bytes=2 << 20)
+
+    def use(size, times):
+        for _ in range(times):
+            blocks = [np.empty(size, np.uint8) for _ in range(4)]
+            del blocks
+
+    def kept(size):
+        return {bytes: kept for bytes, kept, _, _ in cache.allocator_stats()["classes"]}.get(size, 0)
+
+    use(1 << 19, 1)
+    assert kept(1 << 19) == 4  # the cap is reached
+    use(1 << 18, 1)
+    assert kept(1 << 18) == 0
+    trims = cache.allocator_stats()["trims"]
+    use(1 << 18, 64)
+    assert kept(1 << 19) == 0
+    assert kept(1 << 18) == 4
+    assert cache.allocator_stats()["trims"] > trims
+    before = cache.allocator_stats()["misses"]
+    use(1 << 18, 20)
+    assert cache.allocator_stats()["misses"] == before
+
+
+def test_allocator_serves_more_than_the_cap_from_what_it_holds(cache):
+    cache.install_allocator(cap_bytes=2 << 20)
+    before = cache.allocator_stats()["hits"]
+    for _ in range(100):  # 2.6 MiB
+        blocks = [np.empty(size, np.uint8) for size in [1 << 19] * 3 + [1 << 17] * 9]
+        assert cache.allocator_stats()["cached_bytes"] <= 2 << 20
+        del blocks
+    assert cache.allocator_stats()["hits"] - before >= 300
+
+
+def test_allocator_makes_room_under_pressure(cache):
+    np.empty(1 << 24, np.uint8)
+    held = cache.allocator_stats()["cached_bytes"]
+    assert held >= 1 << 24
+    available = cache.memory_available()
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE")
+    assert (1 << 20 < available <= total) or available == 2**64 - 1
+    assert cache.make_room(1 << 20) == 0
+    if available != 2**64 - 1:
+        assert cache.make_room(2**63) == held
+        assert cache.allocator_stats()["cached_bytes"] == 0
+        assert cache.make_room(2**63) == 0
+
+
+def test_allocator_trims_where_the_heap_has_no_more(run_python):
+    """Kept blocks of one size do not stand in the way of a larger array."""
+    code = """
+import resource, numpy as np
+from tensorflowlite_bp.backend.native import native
+native.install_allocator(cap_bytes=1 << 32)
+np.empty(1, np.uint8)
+now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (now + (400 << 20),) * 2)
+blocks = [np.empty(60 << 20, np.uint8) for _ in range(5)]
+del blocks
+assert native.allocator_stats()["cached_bytes"] >= 300 << 20
+x = np.empty(250 << 20, np.uint8)
+assert native.allocator_stats()["trims"] == 1
+"""
+    if sys.platform != "linux":
+        pytest.skip("reads /proc")
+    out = run_python(code)
+    assert out.returncode == 0, out.stderr
+
+
+def test_reset_peak_gives_the_peak_and_can_put_it_back(cache):
+    start = cache.reset_peak() and cache.live_bytes()
+    np.empty(1 << 20, np.uint8)
+    assert cache.reset_peak() == start + (1 << 20)
+    assert cache.allocator_stats()["peak_bytes"] == start
+    cache.reset_peak(start + 12345)
+    assert cache.reset_peak() == start + 12345
+
+
+def test_multiply_adds_are_counted(isa):
+    width = {"baseline": 16, "avx2": 32, "avx512": 64}[isa]
+    assert native.multiply_adds(10, False) == 10 * 12 * 2 * width // 4
+    assert native.multiply_adds(10, True) == 10 * 12 * 2 * width // 8
 
 
 def test_allocator_zeros_are_zero(cache):

@@ -20,7 +20,7 @@ LAYERS = {
     4: "_naming _registry _loss_base _loss_functions _metric_base _metric_confusion utils layers losses "
     "metrics optimizers initializers regularizers constraints",
     5: "models callbacks data datasets saving",
-    6: "_diagnosis testing examples __main__",
+    6: "_diagnosis profiling testing examples __main__",
 }
 LAYER = {name: layer for layer, names in LAYERS.items() for name in names.split()} | {"": 6}
 LOW = {"utils.optional": 0}  # for every layer

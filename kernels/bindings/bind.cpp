@@ -1,6 +1,7 @@
 // The module tensorflowlite_bp._native. Each family of kernels binds itself in its own file.
 #define TFLBP_IMPORTS_NUMPY
 #include "arrays.h"
+#include "tflbp/ceilings.h"
 #include "tflbp/isa.h"
 #include "tflbp/parallel.h"
 
@@ -44,6 +45,14 @@ void bind_runtime(py::module_& m) {
             return names;
         },
         "The instruction sets that can run here.");
+    m.def(
+        "multiply_adds",
+        [](int64_t rounds, bool wide) {
+            const CeilingsTable& table = TFLBP_DISPATCH(ceilings);
+            return (wide ? table.multiply_adds_f64 : table.multiply_adds_f32)(rounds);
+        },
+        py::arg("rounds"), py::arg("float64"),
+        "Multiply and add as fast as one core can; gives the number of operations, 0 where not built.");
     m.def("build_info", [] {
         py::dict info;
 #ifdef __VERSION__
@@ -70,7 +79,7 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
     m.doc() =
         "Compiled kernels. A function gives None when its input is not for it; the caller then runs the "
         "reference.";
-    m.attr("API") = 8;  // as in backend/native.py: counts up when what is bound changes
+    m.attr("API") = 9;  // as in backend/native.py: counts up when what is bound changes
     tflbp::bind_runtime(m);
     tflbp::bind_activation(m);
     tflbp::bind_allocator(m);

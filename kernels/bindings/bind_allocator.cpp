@@ -5,6 +5,7 @@
 // is one for all.
 #include "arrays.h"
 #include "tflbp/allocator.h"
+#include "tflbp/memory.h"
 
 namespace tflbp {
 namespace {
@@ -37,7 +38,12 @@ py::dict allocator_stats() {
     d["installed"] = PyCapsule_GetPointer(current.ptr(), "mem_handler") == &handler;
     d["hits"] = s.hits, d["misses"] = s.misses;
     d["cached_bytes"] = s.cached_bytes, d["live_bytes"] = s.live_bytes, d["peak_bytes"] = s.peak_bytes;
-    d["cap_bytes"] = s.cap_bytes;
+    d["cap_bytes"] = s.cap_bytes, d["trims"] = s.trims;
+    py::list classes;  // those that were ever asked for
+    for (int i = 0; i < cache_classes(); ++i)
+        if (const ClassStats c = cache_class(i); c.hits + c.misses || c.kept)
+            classes.append(py::make_tuple(c.bytes, c.kept, c.hits, c.misses));
+    d["classes"] = classes;
     return d;
 }
 
@@ -51,7 +57,13 @@ void bind_allocator(py::module_& m) {
         "Back to NumPy's allocator; living arrays are not touched.");
     m.def("trim_allocator", &cache_trim, "Give the kept memory back to the system; returns its bytes.");
     m.def("allocator_stats", &allocator_stats);
-    m.def("reset_peak", &cache_reset_peak);
+    m.def("make_room", &cache_make_room, py::arg("bytes"),
+          "Give all kept memory back if so many bytes are not available; returns its bytes.");
+    m.def("memory_available", &memory_available,
+          "Bytes this process may still have, its container regarded.");
+    m.def("live_bytes", &cache_live, "Handed out now.");
+    m.def("reset_peak", &cache_reset_peak, py::arg("to") = 0,
+          "Start the peak anew at what is live, or at `to` if that is more; returns what it was.");
 }
 
 }  // namespace tflbp

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <thread>
 
+#include "tflbp/memory.h"
+
 #if defined(__unix__) || defined(__APPLE__)
 #define TFLBP_CACHE 1
 #include <pthread.h>
@@ -41,6 +43,7 @@ constexpr size_t kHuge =
     size_t(2) << 20;  // page size that madvise asks for, for blocks of at least twice that
 // Zeros of this size and more come from calloc: its pages stay unmapped until they are touched.
 constexpr size_t kLazyZeros = size_t(32) << 20;
+constexpr uint32_t kRefusals = 64;  // blocks that found no room, between two looks for idle ones
 
 struct Block {
     Block* next;
@@ -63,11 +66,14 @@ struct alignas(64) Class {
     SpinLock lock;
     Block* head = nullptr;
     uint64_t hits = 0, misses = 0;
+    uint64_t kept = 0, idle = 0;  // blocks; and the least `kept` since idle ones were last given back
 };
 
 Class classes[kClasses];
 std::atomic<uint64_t> cached{0}, cap{0};
 std::atomic<int64_t> live{0}, peak{0};
+std::atomic<uint64_t> trims{0};
+std::atomic<uint32_t> refused{0};
 
 struct Fit {
     int index;
@@ -80,12 +86,15 @@ Fit fit(size_t n) {
     return {(power - kFirstPower) * 4 + (int)steps, base + steps * quarter};
 }
 
-void count_live(int64_t change) {
-    const int64_t now = live.fetch_add(change, std::memory_order_relaxed) + change;
+uint64_t class_bytes(int i) { return (uint64_t(4 + i % 4) << (i / 4 + kFirstPower)) / 4; }
+
+void raise_peak(int64_t to) {
     int64_t top = peak.load(std::memory_order_relaxed);
-    while (now > top && !peak.compare_exchange_weak(top, now, std::memory_order_relaxed)) {
+    while (to > top && !peak.compare_exchange_weak(top, to, std::memory_order_relaxed)) {
     }
 }
+
+void count_live(int64_t change) { raise_peak(live.fetch_add(change, std::memory_order_relaxed) + change); }
 
 size_t usable(void* p) {
 #ifdef __APPLE__
@@ -101,7 +110,7 @@ void* take(Class& c, size_t bytes) {
     c.lock.lock();
     Block* b = c.head;
     if (b)
-        c.head = b->next, ++c.hits;
+        c.head = b->next, ++c.hits, c.idle = --c.kept < c.idle ? c.kept : c.idle;
     else
         ++c.misses;
     c.lock.unlock();
@@ -109,8 +118,55 @@ void* take(Class& c, size_t bytes) {
     return b;
 }
 
+// Gives the blocks of a class back that lie deepest, so have waited longest, all but the first `keep`.
+uint64_t release(int i, uint64_t keep) {
+    Class& c = classes[i];
+    uint64_t freed = 0;
+    c.lock.lock();
+    Block** end = &c.head;
+    for (uint64_t n = 0; n < keep && *end; ++n) end = &(*end)->next;
+    Block* b = *end;
+    *end = nullptr;
+    c.kept = c.idle = c.kept < keep ? c.kept : keep;
+    c.lock.unlock();
+    while (b) {
+        Block* next = b->next;
+        free(b);
+        b = next;
+        freed += class_bytes(i);
+    }
+    cached.fetch_sub(freed, std::memory_order_relaxed);
+    return freed;
+}
+
+// Gives back what no request has needed since the last time: sizes of an earlier phase of the program must
+// not keep those of this one out.
+void release_idle() {
+    uint64_t freed = 0;
+    for (int i = 0; i < kClasses; ++i) {
+        classes[i].lock.lock();
+        const uint64_t keep = classes[i].kept - classes[i].idle;
+        classes[i].lock.unlock();
+        freed += release(i, keep);
+    }
+    if (freed) trims.fetch_add(1, std::memory_order_relaxed);
+}
+
+// Room for one more block below the cap.
+bool reserve(uint64_t bytes) {
+    for (int tries = 0;; ++tries) {
+        const uint64_t now = cached.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+        if (now <= cap.load(std::memory_order_relaxed)) return true;
+        cached.fetch_sub(bytes, std::memory_order_relaxed);
+        if (tries || refused.fetch_add(1, std::memory_order_relaxed) % kRefusals != kRefusals - 1)
+            return false;
+        release_idle();
+    }
+}
+
 void* fresh(size_t bytes) {
     void* p = nullptr;
+    if (bytes >= kLazyZeros) cache_make_room(bytes);
     const size_t align = bytes >= kHuge ? kHuge : kAlign;
     if (posix_memalign(&p, align, bytes) != 0 && (cache_trim() == 0 || posix_memalign(&p, align, bytes) != 0))
         return nullptr;
@@ -175,10 +231,7 @@ void cache_free(void* p, size_t n) {
     const Fit f = fit(n);
     count_live(-(int64_t)f.bytes);
     // Blocks that calloc or realloc made may be less aligned than the cache promises.
-    const bool keep = TFLBP_KEEP && reinterpret_cast<uintptr_t>(p) % kAlign == 0;
-    if (!keep || cached.fetch_add(f.bytes, std::memory_order_relaxed) + f.bytes >
-                     cap.load(std::memory_order_relaxed)) {
-        if (keep) cached.fetch_sub(f.bytes, std::memory_order_relaxed);
+    if (!TFLBP_KEEP || reinterpret_cast<uintptr_t>(p) % kAlign || !reserve(f.bytes)) {
         free(p);
         return;
     }
@@ -187,6 +240,7 @@ void cache_free(void* p, size_t n) {
     c.lock.lock();
     b->next = c.head;
     c.head = b;
+    ++c.kept;
     c.lock.unlock();
 }
 
@@ -213,34 +267,22 @@ void cache_set_cap(uint64_t bytes) {
 }
 
 uint64_t cache_default_cap() {
-    const uint64_t most = uint64_t(4) << 30;
-    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    if (pages <= 0 || page <= 0) return most / 4;
-    const uint64_t quarter = (uint64_t)pages * (uint64_t)page / 4;
-    return quarter < most ? quarter : most;
+    const uint64_t most = uint64_t(4) << 30, total = memory_total();
+    return total == UINT64_MAX ? most / 4 : total / 4 < most ? total / 4 : most;
 }
 
 uint64_t cache_trim() {
     uint64_t freed = 0;
-    for (int i = 0; i < kClasses; ++i) {
-        Class& c = classes[i];
-        c.lock.lock();
-        Block* b = c.head;
-        c.head = nullptr;
-        c.lock.unlock();
-        const uint64_t bytes = (uint64_t(4 + i % 4) << (i / 4 + kFirstPower)) / 4;
-        while (b) {
-            Block* next = b->next;
-            free(b);
-            b = next;
-            freed += bytes;
-        }
-    }
-    cached.fetch_sub(freed, std::memory_order_relaxed);
+    for (int i = 0; i < kClasses; ++i) freed += release(i, 0);
+    if (freed) trims.fetch_add(1, std::memory_order_relaxed);
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif
     return freed;
+}
+
+uint64_t cache_make_room(uint64_t bytes) {
+    return cached.load(std::memory_order_relaxed) && memory_available() < bytes ? cache_trim() : 0;
 }
 
 AllocatorStats cache_stats() {
@@ -254,10 +296,27 @@ AllocatorStats cache_stats() {
     s.cached_bytes = cached.load(std::memory_order_relaxed);
     s.live_bytes = now > 0 ? (uint64_t)now : 0, s.peak_bytes = top > 0 ? (uint64_t)top : 0;
     s.cap_bytes = cap.load(std::memory_order_relaxed);
+    s.trims = trims.load(std::memory_order_relaxed);
     return s;
 }
 
-void cache_reset_peak() { peak.store(live.load(std::memory_order_relaxed), std::memory_order_relaxed); }
+int cache_classes() { return kClasses; }
+
+ClassStats cache_class(int i) {
+    Class& c = classes[i];
+    c.lock.lock();
+    const ClassStats s{class_bytes(i), c.kept, c.hits, c.misses};
+    c.lock.unlock();
+    return s;
+}
+
+int64_t cache_live() { return live.load(std::memory_order_relaxed); }
+
+int64_t cache_reset_peak(int64_t to) {
+    const int64_t before = peak.exchange(live.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    raise_peak(to);
+    return before;
+}
 
 #else  // no posix_memalign: NumPy's own allocator stays
 
@@ -269,8 +328,12 @@ void cache_free(void* p, size_t) { free(p); }
 void cache_set_cap(uint64_t) {}
 uint64_t cache_default_cap() { return 0; }
 uint64_t cache_trim() { return 0; }
+uint64_t cache_make_room(uint64_t) { return 0; }
 AllocatorStats cache_stats() { return {}; }
-void cache_reset_peak() {}
+int cache_classes() { return 0; }
+ClassStats cache_class(int) { return {}; }
+int64_t cache_live() { return 0; }
+int64_t cache_reset_peak(int64_t) { return 0; }
 
 #endif
 
