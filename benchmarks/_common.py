@@ -27,16 +27,25 @@ def threads():
     return int(os.environ[THREAD_VARIABLES[0]])
 
 
+def environment(threads):
+    """For a worker: its thread count under every name that a framework reads."""
+    return dict(os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)))
+
+
 # ------------------------------------------------------------------ workers
 class Worker:
     """A process that times one framework: `python -m benchmarks.<module> --worker <framework>`."""
 
     def __init__(self, module, framework, threads):
-        env = dict(os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)))
         command = [sys.executable, "-m", f"benchmarks.{module}", "--worker", framework]
         self.framework = framework
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            command,
+            cwd=ROOT,
+            env=environment(threads),
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
 
     def ask(self, **request):
@@ -182,6 +191,11 @@ def human(seconds):
         if seconds >= scale:
             return f"{seconds / scale:.3g} {unit}"
     return f"{seconds / 1e-9:.0f} ns"
+
+
+def size(n):
+    """Bytes for people."""
+    return f"{n / 2**20:.3g} MiB"
 
 
 def markdown(rows, columns, head):

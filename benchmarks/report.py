@@ -76,6 +76,19 @@ def kernel_table(result, threads):
     return "\n".join([lines[0] + " limit / ours |", lines[1] + "---|", *lines[2:]])
 
 
+def memory_table(result):
+    rows = {}
+    for case, found in result["threads"]["1"].items():
+        ours, torch = found["ours"], found["torch"]
+        text = f"**{ours['ratio']:.2f}**" if ours["ratio"] > 1 else f"{ours['ratio']:.2f}"
+        rows[case] = {
+            "ratio": text,
+            "ours": _common.size(ours["bytes"]),
+            "torch": _common.size(torch["bytes"]),
+        }
+    return _common.markdown(rows, ["ratio", "ours", "torch"], "1 thread")
+
+
 STEP_COLUMNS = {
     "ours": "ours",
     "`fit`": "fit",
@@ -92,7 +105,7 @@ STEP_COLUMNS = {
 
 def sections():
     step, ops, imports = load("train_step"), load("op_overhead"), load("import_time")
-    kernels = load("kernels")
+    kernels, memory = load("kernels"), load("memory")
     yield "Ratios to the time of torch eager in the same run, interleaved, medians: below 1 is faster."
     yield "A star: spread above 10 %. Bold: a row we lose. `by hand`: NumPy with the derivative written out."
     if step:
@@ -103,6 +116,11 @@ def sections():
             yield "The losses that were compared before anything was timed, the last of each.\n"
             yield losses(step) + "\n"
         yield source(step)
+    if memory:
+        yield "\nThe most memory of five training steps in a process of their own, and the ratio to torch."
+        yield "`process`: all of it; `resident`: above the loaded framework; `arrays`: alive at once.\n"
+        yield memory_table(memory) + "\n"
+        yield source(memory)
     if ops:
         yield "\nOne operation on 8x8 float32, forward and backward (`chain`: one of many mul, add, tanh).\n"
         yield ratios(ops, "1", {"ours": "ours", "by hand": "floor"}) + "\n"

@@ -27,11 +27,11 @@ FRAMEWORKS = {
 }
 
 
-def installed():
-    """The frameworks that can be measured here; says which cannot, and why."""
+def installed(names=FRAMEWORKS):
+    """Which of the frameworks can be measured here; says which cannot, and why."""
     found = []
-    for name, (_, packages, _) in FRAMEWORKS.items():
-        missing = [p for p in packages if importlib.util.find_spec(p) is None]
+    for name in names:
+        missing = [p for p in FRAMEWORKS[name][1] if importlib.util.find_spec(p) is None]
         if missing:
             print(f"{name}: left out, {' and '.join(missing)} not installed")
         else:
