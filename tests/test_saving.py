@@ -104,6 +104,20 @@ def test_training_goes_on_bit_for_bit(optimizer, tmp_path):
     assert one.optimizer.iterations == two.optimizer.iterations
 
 
+def test_a_layer_s_own_generator_goes_on(tmp_path):
+    path = tmp_path / "model.safetensors"
+    one = models.Sequential([layers.Dense(8, input_shape=(4,)), layers.Dropout(0.5, seed=3), layers.Dense(1)])
+    one.compile("sgd", "mse")
+    x, y = RNG.normal(size=(32, 4)), RNG.normal(size=(32, 1))
+    one.fit(x, y, shuffle=False, verbose=0)
+    one.save(path)
+    two = load_model(path)
+    assert two.layers[1].generator.state == one.layers[1].generator.state != (3, 0)
+    for model in (one, two):
+        model.fit(x, y, shuffle=False, verbose=0)
+    assert equal(one, two)
+
+
 def test_the_global_seed_is_not_touched_by_loading(trained, tmp_path):
     path = tmp_path / "model.safetensors"
     trained.save(path)

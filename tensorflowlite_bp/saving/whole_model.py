@@ -17,6 +17,7 @@ from .. import losses, metrics, optimizers
 from .._registry import serialize
 from ..errors import SavingError, TFLBPError, message
 from ..layers.base import no_initializers
+from ..ops.random import Generator, default_generator
 from . import files
 from .weights import assign, check_overwrite, match, named_weights, part
 
@@ -143,13 +144,15 @@ def _load_optimizer(filepath, model, arrays):
 
 
 def _generator_states(model):
-    """{number of the layer: [seed, position]}: where the random layers (dropout) stand, so that training goes
-    on exactly.
+    """{number of the layer: [seed, position]}: where random layers with a seed of their own stand, so that
+    training goes on exactly.
     """
-    generators = {
-        str(i): layer.__dict__.get("_generator_made") for i, layer in enumerate(model._flatten_layers())
-    }
-    return {i: list(g.state) for i, g in generators.items() if g is not None}
+    layers = enumerate(model._flatten_layers())
+    return {str(i): list(layer.generator.state) for i, layer in layers if _own_generator(layer)}
+
+
+def _own_generator(layer):
+    return isinstance(vars(layer).get("generator"), Generator) and layer.generator is not default_generator()
 
 
 def _set_generator_states(model, states):
@@ -162,6 +165,8 @@ def _set_generator_states(model, states):
             and 0 <= position < 2**64
         ):
             raise ValueError(f"the state of generator {i} is not two integers")
+        if not _own_generator(layers[int(i)]):
+            raise ValueError(f"layer {i} has no generator of its own")
         layers[int(i)].generator.state = (seed, position)
 
 
