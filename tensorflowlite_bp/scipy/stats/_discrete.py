@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...autograd.tensor import Tensor
-from ...ops.elementwise import expm1, log, log1p
+from ...ops.elementwise import expm1, log, log1p, where
 from ...ops.special_beta import betaln
 from ...ops.special_elementary import xlog1py, xlogy
 from ...ops.special_incomplete import gammainc, gammaincc, log_gamma_density
@@ -71,9 +71,15 @@ nbinom = Discrete(
 
 
 def _betabinom(k: Any, n: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """In the steps of log gamma from k + 1 to k + a and so on, which are small where n is large."""
+    """In steps of log gamma: from k + 1 to k + a and so on, small where n is large, or from a to a + k, of
+    small derivatives where n is not.
+    """
+    one, total = log(n + 1.0), a + b
     chosen = log_gamma_step(0, k + 1, a - 1.0) + log_gamma_step(0, n - k + 1.0, b - 1.0)
-    return chosen - log_gamma_step(0, n + 2.0, a + b - 2.0) - log(n + 1.0) - betaln(a, b)
+    many = chosen - log_gamma_step(0, n + 2.0, total - 2.0) - one - betaln(a, b)
+    raised = log_gamma_step(0, a, k) + log_gamma_step(0, b, n - k) - log_gamma_step(0, total, n)
+    few = raised - betaln(n - k + 1.0, k + 1) - one
+    return where(n.data > total.data, many, few)
 
 
 betabinom = Discrete(
