@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tensorflowlite_bp.backend import numpy_backend
+
 native = pytest.importorskip("tensorflowlite_bp._native", reason="the compiled kernels were not built")
 
 DTYPES = [np.float32, np.float64]
@@ -415,3 +417,30 @@ def test_any_shape(m, k, n, dtype, bias, masked, isa, threads, seed):
     assert_product(native.linear(x, w, b if bias else None, False), x, w, b if bias else 0.0)
     mask = random(rng, dtype, m, n) if masked else None
     assert_backward(native.linear_backward(g, x, w, mask, True, True, True), g, x, w, mask)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("shape", "to"),
+    [((64, 24, 24, 64), (64,)), ((5, 100, 7, 9), (7, 9)), ((3000, 8), (8,)), ((40, 50, 10), (50, 10))],
+)
+def test_sum_over_leading_axes(dtype, shape, to, threads):
+    """A product with ones: at least as accurate as NumPy, and the same bits for any number of threads."""
+    x = np.random.default_rng(0).normal(1, 1, shape).astype(dtype)
+    want = x.astype(np.longdouble).reshape(-1, *to).sum(0)
+    found = []
+    for n in (1, 2, 3):
+        threads(n)
+        found.append(numpy_backend.sum_to(x, shape=to))
+    assert found[0].shape == to
+    assert found[0].dtype == dtype
+    assert {f.tobytes() for f in found} == {found[0].tobytes()}
+    error = np.abs(found[0] - want).max()
+    assert error <= max(
+        np.abs(np.add.reduce(x.reshape(-1, *to), 0) - want).max(), np.finfo(dtype).eps * want.max()
+    )
+    x[(1,) + (0,) * (x.ndim - 1)] = np.nan
+    spoilt = numpy_backend.sum_to(x, shape=to)
+    assert np.isnan(spoilt).sum() == 1
+    view = x[..., ::-1]
+    np.testing.assert_allclose(numpy_backend.sum_to(view, shape=to), spoilt[..., ::-1], rtol=1e-4)

@@ -14,18 +14,18 @@ from . import activations, common, conv, erf, pool, recurrent, row_norms
 from .common import is_narrow
 from .native import native
 
-_FLOATS = (np.dtype("float32"), np.dtype("float64"))
+FLOATS = (np.dtype("float32"), np.dtype("float64"))
 
 
 def plain(x: Any) -> Any:
     """x as a kernel can read it, or None; None stays None."""
-    if x is None or x.dtype in _FLOATS:
+    if x is None or x.dtype in FLOATS:
         return None if x is None else np.asarray(x, order="C")
     return x.astype(np.float32, order="C") if is_narrow(x.dtype) else None
 
 
 def fits(x: Any) -> bool:
-    return native is not None and (x.dtype in _FLOATS or is_narrow(x.dtype))
+    return native is not None and (x.dtype in FLOATS or is_narrow(x.dtype))
 
 
 # ------------------------------------------------------------------ activations
