@@ -190,7 +190,7 @@ def test_check_grads_does_not_draw_what_its_caller_drew():
         check_grads(wrong, (z,), modes=("rev",), order=1)
 
 
-@pytest.mark.parametrize("f", [bp.sum, bp.prod, bp.max, bp.min], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("f", [bp.sum, bp.prod, bp.max, bp.min, bp.logsumexp], ids=lambda f: f.__name__)
 @pytest.mark.parametrize("axis", [0, -1])
 def test_a_scalar_has_an_axis_0_to_reductions(f, axis):
     assert bp.grad(lambda x: f(x, axis=axis))(np.float64(2.0)) == 1.0

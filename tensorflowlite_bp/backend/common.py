@@ -130,7 +130,7 @@ def norm2(xp: Any, x: Array, axis: Axis, keepdims: bool) -> Array:
 
 
 def logsumexp(xp: Any, x: Array, *, axis: Axis, keepdims: bool) -> Array:
-    if count(x.shape, axis) == 0:
+    if not x.size:
         shape = xp.sum(x, axis=axis, keepdims=keepdims).shape
         return xp.full(shape, -xp.inf, x.dtype)
     top = xp.max(
