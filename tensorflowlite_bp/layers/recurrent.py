@@ -5,6 +5,7 @@ step.
 """
 
 import inspect
+from typing import Any
 
 from .. import ops
 from ..errors import ShapeError, message
@@ -38,6 +39,8 @@ class RNN(Layer):
     """
 
     supports_masking = _hands_masks_on = True
+    cell: Any
+    states: Any = None  # of the batch before, where stateful; not among the weights
 
     def __init__(
         self,
@@ -69,7 +72,6 @@ class RNN(Layer):
         self.stateful = stateful
         self.unroll = unroll
         self.zero_output_for_mask = zero_output_for_mask
-        object.__setattr__(self, "states", None)  # not among the weights
 
     @property
     def state_size(self):
@@ -82,7 +84,7 @@ class RNN(Layer):
         if len(shape) < 3:
             _raise_rank(self, shape)
         if isinstance(self.cell, Layer) and not self.cell.built:
-            self.cell._build_for((shape[0], *shape[2:]))
+            self.cell._build_for((*shape[:1], *shape[2:]))
 
     def compute_output_shape(self, sequences_shape):
         shape = _first(sequences_shape)
@@ -208,6 +210,8 @@ class _OfUnits(RNN):
     """Base: makes its cell, and shows what the cell was made with as its own."""
 
     cell_class: type
+    cell_name: str
+    _alias_config = frozenset({*RNN._alias_config, "implementation"})
 
     def __init__(self, given, kwargs):
         names = inspect.signature(self.cell_class.__init__).parameters.keys() - {"self", "kwargs"}
@@ -219,9 +223,6 @@ class _OfUnits(RNN):
         cell = self.cell_class(**of_cell, name=self.cell_name)
         super().__init__(cell, **own, **kwargs)
         self.use_cudnn = use_cudnn
-
-    cell_name: str
-    _alias_config = frozenset({*RNN._alias_config, "implementation"})
 
     def __getattr__(self, name):  # units, activation, kernel_initializer, ...
         cell = self.__dict__.get("cell")

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+from collections.abc import Callable
 from contextvars import ContextVar
 
 from .. import constraints, initializers, nn, ops, regularizers
@@ -33,6 +34,7 @@ class _Cell(Layer):
 
     gates: int
     units: int
+    bias_initializer: Callable
     _alias_config = frozenset({*Layer._alias_config, "implementation"})  # how Keras computes, not what
 
     def __init__(self, units, given, implementation=2, **kwargs):
