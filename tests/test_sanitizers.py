@@ -125,7 +125,14 @@ def test_instruction_sets_do_not_leak(tmp_path):
         pytest.skip("needs nm and x86-64")
     for source in sorted(KERNELS.glob("cpu/*_isa.cpp")):
         target = tmp_path / "probe.o"
-        flags = ["-std=c++17", "-O1", *LEVELS["avx512"], "-DTFLBP_ISA=avx512", "-DTFLBP_X86_LEVELS"]
+        flags = [
+            "-std=c++17",
+            "-O1",
+            "-fno-exceptions",
+            *LEVELS["avx512"],
+            "-DTFLBP_ISA=avx512",
+            "-DTFLBP_X86_LEVELS",
+        ]
         run([CXX, *flags, f"-I{KERNELS}", f"-I{KERNELS / 'include'}", "-c", source, "-o", target])
         lines = run([nm, "--defined-only", "-C", target]).stdout.splitlines()
         shared = [line for line in lines if line[17:18] in "WVu"]
