@@ -4,6 +4,8 @@ They keep the stand-in honest: `test_cupy_conformance.py` runs them on it everyw
 is a GPU. Where the stand-in is stricter on purpose (what CuPy leaves undefined), nothing is listed here.
 """
 
+import importlib
+
 import numpy as np
 
 
@@ -44,7 +46,39 @@ def captured(cp, body):
 
 REFUSED = (TypeError, ValueError)
 
+
 # (what, program, outcome): outcome is a list, a number or a string, or a tuple of exceptions
+def scipy(name):
+    return importlib.import_module(f"cupyx.scipy.{name}")
+
+
+def copied_where(cp):
+    a = ones(cp, 3)
+    cp.copyto(a, cp.zeros(3, "float32"), where=cp.arange(3) == 1)
+    return a.get()
+
+
+def factored(cp):
+    p, lower, upper = scipy("linalg").lu(cp.asarray([[0.0, 2.0], [3.0, 1.0]]), check_finite=False)
+    assert cp.argmax(p, axis=0).get().tolist() == [1, 0]
+    return (p @ lower @ upper).get()
+
+
+def uploaded(cp):
+    """As `backend/cupy_upload.py`: the copy is ordered by events, nobody waits on the host."""
+    source = importlib.import_module("cupyx").empty_pinned(12, "uint8").view("float32")
+    source[...] = [0, 1, 2]
+    stream = cp.cuda.Stream(non_blocking=True)
+    stream.wait_event(cp.cuda.get_current_stream().record())
+    with stream:
+        out = cp.empty(3, "float32")
+        out.set(source, stream=stream)
+    event = stream.record()
+    cp.cuda.get_current_stream().wait_event(event)
+    assert event.done in (True, False)
+    return out.get()
+
+
 PROGRAMS = [
     # arithmetic, scalars, dtypes
     ("scalar on the right", lambda cp: (ones(cp, 2) * 2.5).get(), [2.5, 2.5]),
@@ -118,7 +152,15 @@ PROGRAMS = [
     ("fft", lambda cp: cp.fft.rfft(ones(cp, 4)).real.get(), [4.0, 0.0, 0.0]),
     ("einsum", lambda cp: cp.einsum("ij,ij->i", ones(cp, 2, 3), ones(cp, 2, 3)).get(), [3.0, 3.0]),
     ("matmul", lambda cp: (ones(cp, 2, 3) @ ones(cp, 3, 1)).get(), [[3.0], [3.0]]),
+    ("no initial", lambda cp: ones(cp, 2).max(initial=0.0), (TypeError,)),
+    ("no hermitian", lambda cp: cp.linalg.pinv(ones(cp, 2, 2), 1e-6, True), (TypeError,)),
+    ("count_nonzero", lambda cp: cp.count_nonzero(ones(cp, 2, 3) > 0, axis=-1).get(), [3, 3]),
+    ("copyto where", copied_where, [1.0, 0.0, 1.0]),
+    ("lu", factored, [[0.0, 2.0], [3.0, 1.0]]),
+    ("no logm", lambda cp: scipy("linalg").logm, (AttributeError,)),
+    ("no cosine transform of type 1", lambda cp: scipy("fft").dct(ones(cp, 4), 1), (NotImplementedError,)),
     # devices and streams
+    ("pinned memory, a copy on a stream", uploaded, [0.0, 1.0, 2.0]),
     ("the device", lambda cp: ones(cp, 1).device.id, 0),
     ("a stream", on_stream, lambda: [0, 2, 4]),
     ("capture: elementwise", lambda cp: captured(cp, lambda x: x * 2 + 1), None),
