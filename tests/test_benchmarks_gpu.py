@@ -141,7 +141,12 @@ def test_a_failing_part_does_not_stop_the_others(context, monkeypatch, tmp_path,
 )
 def test_what_compute_sanitizer_says(tmp_path, said, status, wanted):
     code = f"print({said!r}); raise SystemExit({status})"
-    assert sanitize.replay([sys.executable, "-c", code], tmp_path, 0, 60) == wanted
+    watched = "SUMMARY" in said
+    assert sanitize.replay([sys.executable, "-c", code], tmp_path, 0, 60, watched=watched) == wanted
+    if not wanted:
+        assert "went unseen" in sanitize.turned("", "WRONG")
+        quiet = sanitize.replay([sys.executable, "-c", ""], tmp_path, 0, 60, watched=True)
+        assert "no summary" in quiet
 
 
 def test_the_table_shows_what_is_lost():

@@ -57,8 +57,8 @@ def run_part(part, context, seconds):
             cwd=_common.ROOT,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={
-                **os.environ,
+            env={  # the parts choose the backend themselves
+                **{k: v for k, v in os.environ.items() if k[:6] != "TFLBP_" or k == "TFLBP_CUDA_ARCHES"},
                 "TFLBP_GPU_SECONDS": str(seconds),
                 "CUPY_CACHE_DIR": str(context.scratch / "cupy"),  # what NVRTC has compiled
             },

@@ -38,21 +38,22 @@ def run(context):
     count = record(context, kept)
     program = build_on_emulator() if context.dry else build_for(kept, machine.describe(False)["arch"])
     results = {"the same bits": replay([program], kept / "launches", 0, 60)}
-    results["a wrong result is seen"] = turned(replay([program], kept / "wrong", 0, 30))
+    results["a wrong result is seen"] = turned(replay([program], kept / "wrong", 0, 30), "WRONG")
     if not context.dry:
         with ThreadPoolExecutor(4) as pool:  # the tools wait for themselves more than for the GPU
             found = {tool: pool.submit(check, program, kept / "launches", tool, end) for tool in TOOLS}
             results |= {tool: job.result() for tool, job in found.items()}
-        results["a planted mistake is found"] = turned(check(program, kept / "beyond", "memcheck", end + 5))
+        planted = check(program, kept / "beyond", "memcheck", end + 5)
+        results["a planted mistake is found"] = turned(planted, " errors")
     bad = [f"{name}: {said}" for name, said in results.items() if said]
     said = f"{count} launches; " + ("; ".join(bad) or ", ".join(results))
     result = {"status": "failed" if bad else "passed", "said": said[:400], "tools": results}
     context.save("sanitize", result)
 
 
-def turned(said):
-    """Of a run that has to fail."""
-    return "" if said else "went unseen"
+def turned(said, wanted):
+    """Of a run that has to fail, and to say so."""
+    return "" if wanted in said else f"went unseen: {said!r}"
 
 
 def record(context, kept):
@@ -107,8 +108,8 @@ def build_for(kept, arch):
     return kept / "replay"
 
 
-def replay(command, launches, how, seconds):
-    """What is wrong; "" if nothing."""
+def replay(command, launches, how, seconds, *, watched=False):
+    """What is wrong; "" if nothing. watched: by a tool, which has to give its summary."""
     try:
         done = subprocess.run(
             [*command, launches, str(how)], capture_output=True, text=True, check=False, timeout=seconds
@@ -122,6 +123,9 @@ def replay(command, launches, how, seconds):
             r"^=+ *((?:Invalid|Uninit|Error|Warning|Barrier|Program|Saved).*)$", done.stdout, re.M
         )
         return f"{sum(int(a or b) for a, b in errors)} errors{': ' + first[1] if first else ''}"
+    if watched and not errors:
+        last = (done.stdout + done.stderr).strip().splitlines()[-1:]
+        return f"the tool gave no summary: {' '.join(last)}"[:200]
     if done.returncode:
         return (re.search(r"^(WRONG|REFUSED).*$", done.stdout, re.M) or [f"exit status {done.returncode}"])[0]
     return ""
@@ -130,4 +134,4 @@ def replay(command, launches, how, seconds):
 def check(program, launches, tool, end):
     options, compare = TOOLS[tool]
     command = [machine.sanitizer(), "--tool", tool, *options, "--error-exitcode", "9", program]
-    return replay(command, launches, int(not compare), max(5, end - time.perf_counter()))
+    return replay(command, launches, int(not compare), max(5, end - time.perf_counter()), watched=True)
