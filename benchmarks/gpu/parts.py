@@ -103,7 +103,7 @@ PARTS = [
           paths=FILES, select="nvcc", tiny="nvcc and (test_sgd or test_table)", tiny_paths=FILES[2:3]),
     suite("parity", "every operation on CuPy, against NumPy", 110, 30,
           paths=["tests/test_gpu.py"], select="test_values or test_narrow or test_products",
-          tiny="test_values and (tanh or cosh)"),
+          tiny="(test_values or test_narrow) and (tanh or clip or matmul or einsum)"),
     suite("training", "training steps, captured steps, torch", 40, 15,
           paths=["tests/test_gpu.py"], select="not (test_values or test_narrow or test_products)",
           tiny="test_as_on_the_stand_in or (test_a_step and dense and optimizer0)"),

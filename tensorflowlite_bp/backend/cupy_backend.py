@@ -143,8 +143,31 @@ def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     return common.logsumexp(xp, x, axis=axis, keepdims=keepdims)
 
 
+# ------------------------------------------------------------------ bfloat16 stays bfloat16
+def clip(x: Array, low: Any, high: Any) -> Array:
+    return xp.clip(x, low, high).astype(x.dtype, copy=False) if _is_bfloat16(x) else xp.clip(x, low, high)
+
+
+def ldexp(x: Array, exponent: Any) -> Array:
+    return xp.ldexp(x, exponent).astype(x.dtype, copy=False) if _is_bfloat16(x) else xp.ldexp(x, exponent)
+
+
+def matmul(x: Array, y: Array) -> Array:
+    if _is_bfloat16(x):  # where cublasLt is not at hand
+        return xp.matmul(x.astype(np.float32), y.astype(np.float32)).astype(x.dtype)
+    return xp.matmul(x, y)
+
+
 def einsum_labelled(*xs: Array, labels: tuple[str, ...], result: str) -> Array:
-    return xp.einsum(f"{','.join(labels)}->{result}", *xs, optimize=len(xs) > 2)
+    dtype = xs[0].dtype
+    if _is_bfloat16(xs[0]):
+        xs = tuple([x.astype(np.float32) for x in xs])
+    out = xp.einsum(f"{','.join(labels)}->{result}", *xs, optimize=len(xs) > 2)
+    return out.astype(dtype, copy=False)
+
+
+def _is_bfloat16(x: Array) -> bool:
+    return x.dtype.kind == "V"
 
 
 # ------------------------------------------------------------------ shape, indexing
