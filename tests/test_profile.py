@@ -11,7 +11,7 @@ import tensorflowlite_bp as bp
 from tensorflowlite_bp import backend
 from tensorflowlite_bp.autograd import engine, forward
 from tensorflowlite_bp.autograd.op import OPS, Dispatch, Op
-from tensorflowlite_bp.profiling import instrument
+from tensorflowlite_bp.profiling import costs, instrument
 from tensorflowlite_bp.testing import fake_cupy
 
 PACKAGE = "tensorflowlite_bp"
@@ -162,6 +162,27 @@ def test_einsum():
         ("einsum_labelled", "forward"): (1, 2 * 3 * 4 * 5, x.nbytes + y.nbytes + 60),
         ("einsum_labelled", "backward"): (1, 4 * 3 * 4 * 5, 60 + 2 * (x.nbytes + y.nbytes)),
     }
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("lstm", 4), ("gru", 3), ("simple_rnn", 1)])
+def test_recurrent(kind, gates):
+    batch, time, inputs, units = 2, 5, 3, 4
+    x, w, u = (
+        array(batch, time, inputs, grad=False),
+        array(inputs, gates * units),
+        array(units, gates * units),
+    )
+    with bp.profile() as p:
+        found = getattr(bp.nn, kind)(x, w, u)
+        bp.sum(found[0]).backward()
+    steps, of_w, of_u = 2 * batch * time, inputs * gates * units, units * gates * units
+    assert counts(p, kind)[kind, "forward"][:2] == (1, steps * (of_w + of_u))
+    assert counts(p, kind)[kind, "backward"][:2] == (1, steps * (of_w + 2 * of_u))  # no gradient of x
+
+
+def test_what_the_tables_name_exists():
+    assert costs.REDUCTIONS | set(costs.RECURRENT) <= set(OPS)
+    assert set(costs.IN_PLACE) <= set(dir(backend.named("numpy")))
 
 
 def test_what_an_optimizer_moves():

@@ -82,6 +82,12 @@ def _attention(q: Any, k: Any, causal: bool) -> int:
     return whole // 2 if causal else whole
 
 
+def _recurrent(args: tuple[Any, ...], params: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """x, and what multiplies it and the state; between them the states, two of an LSTM."""
+    first = 3 if params["kind"] == "lstm" else 2
+    return args[0], args[first], args[first + 1]
+
+
 def forward_flops(op: Any, args: tuple[Any, ...], params: dict[str, Any], out: Any) -> int:
     """Of an operation on raw arrays."""
     name = op.name
@@ -101,6 +107,9 @@ def forward_flops(op: Any, args: tuple[Any, ...], params: dict[str, Any], out: A
         return 2 * _attention(args[0], args[1], params["causal"])
     if name == "linear_softmax_cross_entropy":
         return 2 * args[0].size * args[1].shape[-1] * (3 if params["grads"] and params["reduction"] else 1)
+    if name in RECURRENT:
+        x, w, u = _recurrent(args, params)
+        return 2 * math.prod(x.shape[:2]) * (w.size + u.size)
     if op.elementwise:
         return out.size if hasattr(out, "size") else 1
     return args[0].size if name in REDUCTIONS else 0
@@ -130,6 +139,10 @@ def rules_flops(
         return 2 * g.size * args[1].shape[0] * sum(needs[:2])
     if op.name == "einsum_labelled":  # the same axes each time
         return _einsum(params, args) * sum(needs)
+    if op.name in RECURRENT:  # the state's cotangent goes back through u whatever is asked for
+        x, w, u = _recurrent(args, params)
+        of_w = needs[0] + needs[3 if params["kind"] == "lstm" else 2]
+        return 2 * math.prod(x.shape[:2]) * (of_w * w.size + 2 * u.size)
     if op.name == "dot_product_attention":
         return 5 * _attention(args[0], args[1], params["causal"])
     if op.name == "linear_softmax_cross_entropy" and not params["reduction"]:
@@ -137,7 +150,8 @@ def rules_flops(
     return 0
 
 
-REDUCTIONS = frozenset("sum mean prod max min var std norm2 logsumexp amax amin".split())
+RECURRENT = ("lstm", "gru", "simple_rnn")
+REDUCTIONS = frozenset("sum mean prod max min var norm2 logsumexp".split())
 
 # functions of a backend that change arrays in place: how often each array of the lists they get is moved
 IN_PLACE: dict[str, Callable[[tuple[Any, ...]], int]] = {

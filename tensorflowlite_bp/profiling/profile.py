@@ -215,7 +215,7 @@ class profile:
         held = self.held_then
         for where, count in list(held.items())[:5]:
             text = linecache.getline(where[0], where[1]).strip()
-            lines.append(f"{size(count):>12}  {_place(where)}  {text}".rstrip())
+            lines.append(f"{size(count):>12}  {_place(where)}  {text[:60]}".rstrip())
         rest = self.most_bytes - sum(list(held.values())[:5])
         if held and rest > 0:
             lines.append(f"{size(rest):>12}  elsewhere: weights, data, other lines, and room in blocks")
