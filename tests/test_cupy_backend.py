@@ -232,6 +232,21 @@ def test_the_environment_chooses_it(run_python):
     assert done.stdout == "cuda:0 cuda:0 [2.0, 4.0]\n", done.stderr
 
 
+WAITING = """
+import tensorflowlite_bp as bp
+from tensorflowlite_bp.testing import fake_cupy
+with fake_cupy.installed(current=True) as cupy:
+    x = bp.tensor(cupy.ones(2), requires_grad=True)
+    y = bp.exp(x) * x
+    print(fake_cupy.machine.counts.log)
+"""
+
+
+def test_debugging_waits_after_every_op(run_python):
+    done = run_python(WAITING, TFLBP_DEBUG="sync")
+    assert done.stdout == "['Stream.synchronize', 'Stream.synchronize']\n", done.stderr
+
+
 # ------------------------------------------------------------------ what stands in the way
 def raising(error):
     class Finder:

@@ -86,6 +86,11 @@ def placed(x: Any, device: str) -> Array:
         return xp.asarray(x)
 
 
+def synchronize() -> None:
+    """Wait for what was launched on the current stream: TFLBP_DEBUG=sync."""
+    xp.cuda.get_current_stream().synchronize()
+
+
 def upload() -> Upload:
     """What copies batches ahead of their use."""
     return Upload(xp, importlib.import_module("cupyx").empty_pinned)
