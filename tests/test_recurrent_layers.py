@@ -416,6 +416,19 @@ def test_masking_and_merges():
         np.testing.assert_allclose(got.numpy(), array(want), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("form", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_the_mean_over_the_steps_that_count(form, keepdims):
+    def make(module):
+        return module.GlobalAveragePooling1D(data_format=form, keepdims=keepdims, dtype="float64")
+
+    shape = (BATCH, STEPS, FEATURES) if form == "channels_last" else (BATCH, FEATURES, STEPS)
+    assert_same(*both(make, shape, mask=MASK))
+    model = bp.models.Sequential([layers.Masking(), layers.GlobalAveragePooling1D()])
+    x = np.array([[[1.0, 2.0], [0.0, 0.0], [3.0, 6.0]]])
+    assert model(x).numpy().tolist() == [[2.0, 4.0]]
+
+
 def test_a_layer_without_masking_ends_the_mask():
     model = bp.models.Sequential([layers.Masking(), layers.Conv1D(3, 2), layers.LSTM(2)])
     assert model(np.zeros((2, 5, 3))).shape == (2, 2)

@@ -130,9 +130,18 @@ class GlobalMaxPooling3D(_GlobalMaxPooling):
 
 
 class GlobalAveragePooling1D(_GlobalAveragePooling):
-    """The mean over time, per channel."""
+    """The mean over time, per channel; with a mask (batch, steps), over the steps that count."""
 
     rank = 1
+
+    def call(self, x, mask=None):
+        if mask is None:
+            return super().call(x)
+        on = ops.astype(mask, x.dtype)
+        on, axis = (on[:, None], 2) if self._first else (on[..., None], 1)
+        return ops.sum(x * on, axis=axis, keepdims=self.keepdims) / ops.sum(
+            on, axis=axis, keepdims=self.keepdims
+        )
 
 
 class GlobalAveragePooling2D(_GlobalAveragePooling):
