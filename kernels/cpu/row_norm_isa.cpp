@@ -5,6 +5,8 @@
 // gradients of weight and bias are summed over chunks of rows, cut by the shape alone, and the chunks are
 // added in their order.
 
+#include <initializer_list>
+
 #include "moments.h"
 #include "stream.h"
 #include "tflbp/cache.h"
@@ -195,6 +197,29 @@ void plain_column_sums(const T* g, const T* x, const T* mean, int64_t rows, int6
     }
 }
 
+// Merges columns of as many rows each: among themselves they need no division.
+inline void merge_columns(const double* mean, const double* m2, int64_t columns, int64_t rows, Moments* all) {
+    double total = 0, spread = 0, squares = 0;
+    for (int64_t c = 0; c < columns; ++c) total += mean[c] - mean[0];
+    const double shift = total / (double)columns;
+    for (int64_t c = 0; c < columns; ++c) {
+        const double d = (mean[c] - mean[0]) - shift;
+        spread += d * d, squares += m2[c];
+    }
+    all->merge((double)(rows * columns), mean[0] + shift, squares + (double)rows * spread);
+}
+
+// How many positions of an example the second pass takes at a time: with short rows, the constants of the
+// channels are repeated, so that loops are at least kGlued elements long.
+constexpr int64_t kGlued = 512;
+inline int64_t glued(const GroupShape& s) {
+    return smaller(greater(1, s.space), greater(1, kGlued / (s.groups * s.channels)));
+}
+template <class T>
+void repeat(T* row, int64_t n, int64_t times) {
+    for (int64_t i = n; i < n * times; ++i) row[i] = row[i - n];
+}
+
 // Runs body(example), on all threads where that pays.
 template <class F>
 void each_example(const GroupShape& s, const F& body) {
@@ -207,15 +232,17 @@ void each_example(const GroupShape& s, const F& body) {
 template <class T>
 void group_forward(const GroupNormForward<T>& a) {
     const GroupShape& s = a.shape;
-    const int64_t all = s.groups * s.channels, size = s.space * all;
+    const int64_t all = s.groups * s.channels, size = s.space * all, times = glued(s), width = times * all;
+    const bool past = writes_past_cache(2 * s.batch * size * (int64_t)sizeof(T));
     each_example(s, [&](int64_t i) {
+        const StreamEnd streams{past};
         const T* x = a.x + i * size;
         T* out = a.out + i * size;
         double* mean =
-            (double*)scratch(0, (size_t)(2 * all) * sizeof(double) + (size_t)(3 * all) * sizeof(T));
+            (double*)scratch(0, (size_t)(2 * all) * sizeof(double) + (size_t)(3 * width) * sizeof(T));
         if (!mean) return;
         double* m2 = mean + all;
-        T *centre = (T*)(m2 + all), *scale = centre + all, *offset = scale + all;
+        T *centre = (T*)(m2 + all), *scale = centre + width, *offset = scale + width;
         Moments* groups = (Moments*)scratch(1, (size_t)s.groups * sizeof(Moments));
         if (!groups) return;
         for (int64_t k = 0; k < s.groups; ++k) groups[k] = {0, 0, 0};
@@ -223,8 +250,7 @@ void group_forward(const GroupNormForward<T>& a) {
             const int64_t rows = smaller(kPositions, s.space - b);
             plain_column_moments(x + b * all, rows, all, mean, m2);
             for (int64_t k = 0; k < s.groups; ++k)
-                for (int64_t c = k * s.channels; c < (k + 1) * s.channels; ++c)
-                    groups[k].merge((double)rows, mean[c], m2[c]);
+                merge_columns(mean + k * s.channels, m2 + k * s.channels, s.channels, rows, &groups[k]);
         }
         for (int64_t k = 0; k < s.groups; ++k) {
             const double inv = 1 / sqrt(groups[k].m2 / groups[k].n + a.eps), m = groups[k].mean;
@@ -235,10 +261,11 @@ void group_forward(const GroupNormForward<T>& a) {
                 offset[c] = (T)((a.bias ? (double)a.bias[c] : 0.0) - (m - (double)(T)m) * slope);
             }
         }
-        for (int64_t r = 0; r < s.space; ++r) {
-            const T *v = x + r * all, *p = centre, *k = scale, *b = offset;
-            T* __restrict to = out + r * all;
-            for (int64_t c = 0; c < all; ++c) to[c] = (v[c] - p[c]) * k[c] + b[c];
+        for (T* row : {centre, scale, offset}) repeat(row, all, times);
+        for (int64_t at = 0; at < size; at += width) {
+            const T *v = x + at, *p = centre, *k = scale, *b = offset;
+            write_terms(out + at, smaller(width, size - at), past,
+                        [=](int64_t c) { return (v[c] - p[c]) * k[c] + b[c]; });
         }
     });
 }
@@ -246,15 +273,18 @@ void group_forward(const GroupNormForward<T>& a) {
 template <class T>
 void group_backward(const GroupNormBackward<T>& a) {
     const GroupShape& s = a.shape;
-    const int64_t all = s.groups * s.channels, size = s.space * all;
+    const int64_t all = s.groups * s.channels, size = s.space * all, times = glued(s), width = times * all;
+    const bool past = writes_past_cache(3 * s.batch * size * (int64_t)sizeof(T));
     each_example(s, [&](int64_t i) {
+        const StreamEnd streams{past};
         const T *x = a.x + i * size, *g = a.g + i * size;
         T* dx = a.dx + i * size;
         double *sum_g = a.work + 2 * all * i, *sum_gx = sum_g + all;  // per channel: g, and g (x - mean)
         double* part =
-            (double*)scratch(0, (size_t)(2 * all) * sizeof(double) + (size_t)(4 * all) * sizeof(T));
+            (double*)scratch(0, (size_t)(2 * all) * sizeof(double) + (size_t)(4 * width) * sizeof(T));
         if (!part) return;
-        T *centre = (T*)(part + 2 * all), *scale = centre + all, *slope = scale + all, *offset = slope + all;
+        T *centre = (T*)(part + 2 * all), *scale = centre + width, *slope = scale + width,
+          *offset = slope + width;
         for (int64_t c = 0; c < all; ++c)
             centre[c] = a.mean[i * s.groups + c / s.channels], sum_g[c] = sum_gx[c] = 0;
         for (int64_t b = 0; b < s.space; b += kPositions) {
@@ -274,10 +304,11 @@ void group_backward(const GroupNormBackward<T>& a) {
             for (int64_t c = k * s.channels; c < (k + 1) * s.channels; ++c)
                 slope[c] = (T)(-inv * inv * inv * hx / n), offset[c] = (T)(-inv * h / n);
         }
-        for (int64_t r = 0; r < s.space; ++r) {
-            const T *v = x + r * all, *u = g + r * all, *m = centre, *k = scale, *q = slope, *b = offset;
-            T* __restrict to = dx + r * all;
-            for (int64_t c = 0; c < all; ++c) to[c] = u[c] * k[c] + ((v[c] - m[c]) * q[c] + b[c]);
+        for (T* row : {centre, scale, slope, offset}) repeat(row, all, times);
+        for (int64_t at = 0; at < size; at += width) {
+            const T *v = x + at, *u = g + at, *m = centre, *k = scale, *q = slope, *b = offset;
+            write_terms(dx + at, smaller(width, size - at), past,
+                        [=](int64_t c) { return u[c] * k[c] + ((v[c] - m[c]) * q[c] + b[c]); });
         }
     });
     for (int64_t c = 0; c < all; ++c) {
