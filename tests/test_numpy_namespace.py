@@ -19,7 +19,7 @@ def test_every_public_name_is_there():
 
 
 def test_raw_arrays_stay_raw():
-    assert np.where is real.where
+    assert type(np.where(real.array([True]), 1.0, real.zeros(1))) is real.ndarray
     assert np.exp is real.exp
     assert type(np.sum(real.ones(2))) is real.float64
     for made in (np.zeros((2, 3)), np.ones(2), np.full(2, 3.0), np.arange(3), np.eye(2), np.identity(2)):
@@ -85,3 +85,35 @@ def test_submodules_are_imported_as_those_of_autograd():
     assert linalg.LinAlgError is real.linalg.LinAlgError
     assert type(fft.fftfreq(4)) is real.ndarray
     assert {"linalg", "fft", "random"} <= set(vars(np))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda np, t, u: np.diag([t, u]),
+        lambda np, t, u: np.dot([t, u], [1.0, 2.0]),
+        lambda np, t, u: np.outer((t, u), [t, t]),
+        lambda np, t, u: np.where([True, False], [t, u], [u, 1.0]),
+        lambda np, t, u: np.concatenate([[t], [u, 2.0]]),
+        lambda np, t, u: np.vstack(([t, u], [u, t])),
+        lambda np, t, u: np.block([[[t, u], [u, t]]]),
+        lambda np, t, u: np.linalg.norm([[t, u], [u, u]]),
+        lambda np, t, u: np.interp(t, [0.0, 5.0], [u, 1.0]),
+        lambda np, t, u: np.einsum("i,i", [t, u], [u, u]),
+        lambda np, t, u: np.polyval([t, u, 1.0], u),
+        lambda np, t, u: np.fft.fft([t, u]).real,
+        lambda np, t, u: np.select([[True, False]], [[t, u]], 0.5),
+        lambda np, t, u: np.cross([t, u, 1.0], [u, 1.0, t]),
+        lambda np, t, u: np.linalg.multi_dot([[[t, u]], [[u, t], [t, t]], [[t], [u]]]),
+        lambda np, t, u: np.array([np.sin(t), u]),
+    ],
+)
+def test_lists_of_tensors_are_arrays(f):
+    t, u = (bp.tensor(v, requires_grad=True) for v in (2.0, 3.0))
+    value = f(bp.numpy, t, u)
+    np.testing.assert_allclose(value.numpy(), f(np, 2.0, 3.0), rtol=1e-14)
+    bp.sum(value).backward()
+    for k, x in enumerate((t, u)):
+        ends = [[2.0 + (k == 0) * h, 3.0 + (k == 1) * h] for h in (1e-6, -1e-6)]
+        slope = (np.sum(f(np, *ends[0])) - np.sum(f(np, *ends[1]))) / 2e-6
+        np.testing.assert_allclose(x.grad.numpy(), slope, rtol=1e-7, atol=1e-8)

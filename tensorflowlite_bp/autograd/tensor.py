@@ -166,7 +166,8 @@ class Tensor(TensorMethods):
                     "numpy.asarray",
                     "a recording Tensor is not turned into an array silently, its gradient would be lost.",
                     received=f"a Tensor of shape {self.shape}",
-                    hint="use .numpy() (or .detach()) to leave the graph.",
+                    hint="use .numpy() (or .detach()) to leave the graph; bp.stack(...) makes a list of "
+                    "Tensors one.",
                 )
             )
         return np.array(self._host(), dtype=dtype, copy=copy)

@@ -4,10 +4,10 @@
 >>> bp.grad(lambda x: np.sum(np.array([x ** 2, np.sin(x)])))(0.0)
 np.float64(1.0)
 
-NumPy hands a call that sees a Tensor to us by itself, so most names here simply are NumPy's: raw arrays in,
-raw arrays out, at no cost. Defined here is what NumPy does not hand over: what takes or makes arrays from
-nested lists, what makes new arrays, which live on the current backend, and the functions of which NumPy looks
-at some arguments only.
+NumPy hands a call that sees a Tensor to us by itself, but it looks at some arguments only, not into lists.
+The functions here look at all of them: a list of Tensors is an array, as a list of numbers is. Raw arrays
+in, raw arrays out: NumPy's own function runs. ufuncs are NumPy's objects, with `reduce` and the like (lists
+of Tensors go through `array` first). Functions that make arrays make them on the current backend.
 """
 
 from typing import Any
@@ -66,21 +66,14 @@ from ._creation import (
 from ._functional import fromfunction, fromiter, vectorize
 from ._grids import c_, mgrid, ogrid, r_
 from ._refused import REFUSED, refuse
-from ._table import TABLE, by_any_argument
-
-# NumPy hands over what it sees among a few arguments, and not in lists: these look at all of them
-_BY_ANY_ARGUMENT = (
-    "diff sum prod max amax min amin ptp mean var std average median quantile percentile all any argmax "
-    "argmin nansum nanprod nanmax nanmin nanmean nanvar nanstd nanmedian nanquantile nanpercentile cumsum "
-    "cumprod nancumsum nancumprod cumulative_sum cumulative_prod sort argsort partition unique cov corrcoef "
-    "histogram histogram_bin_edges bincount full_like interp nan_to_num pad polyint trapezoid append"
-).split()
-globals().update({n: by_any_argument(getattr(_np, n)) for n in _BY_ANY_ARGUMENT if hasattr(_np, n)})
+from ._table import TABLE, mirrored
 
 TABLE.given.update(
     {getattr(_np, name): refuse(name) for name in REFUSED if not isinstance(getattr(_np, name), type)}
 )
 __all__ = [name for name in _np.__all__ if name not in REFUSED]
+_own = {*globals(), *REFUSED}
+globals().update({name: value for name, value in mirrored(_np).items() if name not in _own})
 
 
 def __getattr__(name: str) -> Any:

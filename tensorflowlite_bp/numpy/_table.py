@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.record import holds_tensor as has_tensor
+from ..autograd.record import lift
 from ..ops import inplace
 
 
@@ -92,17 +93,38 @@ def _fitted(function: Callable[..., Any], theirs: Any) -> Callable[..., Any]:
     return entry
 
 
+# Functions whose lists are several arrays; of block any number of lists deep.
+_SEVERAL = set("concatenate concat stack vstack hstack dstack column_stack multi_dot select choose".split())
+_DEEP = {"block", "piecewise"}
+
+
 def by_any_argument(theirs: Callable[..., Any]) -> Callable[..., Any]:
-    """NumPy's function, and ours where a Tensor is among arguments that NumPy does not look at."""
+    """NumPy's function, and ours where a Tensor is among arguments that NumPy does not look at. Lists of
+    Tensors are arrays, as lists of numbers are.
+    """
+    name = theirs.__name__
+    array = {**dict.fromkeys(_SEVERAL, _each_array), **dict.fromkeys(_DEEP, _as_it_is)}.get(name, _one_array)
 
     @functools.wraps(theirs)
     def call(*args: Any, **kwargs: Any) -> Any:
         for value in (*args, *kwargs.values()) if kwargs else args:
             if type(value) is not np.ndarray and has_tensor(value):
-                return TABLE[theirs](*args, **kwargs)
+                return TABLE[theirs](*map(array, args), **{k: array(v) for k, v in kwargs.items()})
         return theirs(*args, **kwargs)
 
     return call
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _one_array(value: Any) -> Any:
+    return lift(value) if isinstance(value, (list, tuple)) and has_tensor(value) else value
+
+
+def _each_array(value: Any) -> Any:
+    return [_one_array(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def mirrored(module: Any) -> dict[str, Any]:
