@@ -20,8 +20,8 @@ def product(x: Array, y: Array, bias: Array | None = None, relu: bool = False) -
         out = native.gemm_bf16(*bits, relu)
         if out is not None:
             return out.view(x.dtype)
-    wide = common.linear(np, *[None if a is None else a.astype(np.float32) for a in (x, y, bias)], relu)
-    return wide.astype(x.dtype)
+    wide, y, bias = (None if a is None else a.astype(np.float32) for a in (x, y, bias))
+    return common.linear(np, wide, y, bias, relu).astype(x.dtype)
 
 
 def matmul(x: Array, y: Array) -> Array:
