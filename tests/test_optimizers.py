@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from oracles import array, keras, quiet, torch
 
+import tensorflowlite_bp as bp
 from tensorflowlite_bp import optimizers
 from tensorflowlite_bp.errors import GradientError, NotBuiltError, ShapeError
 from tensorflowlite_bp.layers import Variable
@@ -105,6 +106,25 @@ def test_trajectory_as_keras(name, options):
 def test_common_options_as_keras(name, options):
     options = {"learning_rate": 0.05, **options}
     compare(ours(getattr(optimizers, name)(**options)), theirs(getattr(keras().optimizers, name)(**options)))
+
+
+@pytest.mark.parametrize("options", [{}, {"use_ema": True, "ema_overwrite_frequency": 2}])
+def test_plain_tensors_are_updated_as_variables_are(options):
+    start, grads = data()
+    tensors = [bp.tensor(s, requires_grad=True) for s in start]
+    variables = [Variable(s.copy()) for s in start]
+    paths = []
+    for leaves in (tensors, variables):
+        optimizer = optimizers.Adam(0.1, **options).build(leaves)
+        for g in grads:
+            bp.sum(bp.stack([bp.sum(x * y) for x, y in zip(leaves, g, strict=True)])).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        paths.append([v.numpy() for v in leaves])
+    for x, y, s in zip(*paths, start, strict=True):
+        np.testing.assert_array_equal(x, y)
+        assert not np.allclose(x, s)
+    assert tensors[0].grad is None
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "Nadam"])
@@ -308,6 +328,17 @@ def test_unknown_variable():
     optimizer = optimizers.SGD().build([Variable(np.ones(1), path="a")])
     with pytest.raises(ValueError, match="only updates the variables it was built with"):
         optimizer.apply([np.ones(1)], [Variable(np.ones(1), path="b")])
+
+
+def test_what_cannot_be_updated_is_refused():
+    leaf = bp.tensor([1.0], requires_grad=True)
+    for wrong in (np.ones(2), bp.tensor([1.0]), leaf * 2.0):
+        optimizer = optimizers.Adam()
+        with pytest.raises(TypeError, match=r"(?s)Variables, or leaf Tensors that require gradients.* at 1"):
+            optimizer.build([leaf, wrong])
+        assert not optimizer.built
+    with pytest.raises(GradientError, match="variable_0"):
+        optimizers.Adam().build([leaf]).step()
 
 
 def test_not_built():

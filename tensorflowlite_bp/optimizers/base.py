@@ -19,7 +19,7 @@ from ..errors import GradientError, NotBuiltError, message
 from ..layers.variable import Variable
 from . import schedules
 from .loss_scale import DynamicLossScale
-from .state import State
+from .state import State, path_of
 
 
 class Optimizer(State):
@@ -103,7 +103,7 @@ class Optimizer(State):
         self._rate = Variable(np.zeros((), np.float64), name="learning_rate", trainable=False)
         self._schedule = None
         self.learning_rate = rate
-        self._chosen: list[Variable] = []  # the variables of the last step
+        self._chosen: list[Tensor] = []  # the variables of the last step
         self._begin_state()
 
     # ------------------------------------------------------------------ loss scale
@@ -264,7 +264,7 @@ class Optimizer(State):
             chosen = list(variables)
             if not self.built:
                 self.build(chosen)
-        unknown = [v.path for v in chosen if id(v) not in self._index]
+        unknown = [path_of(v, i) for i, v in enumerate(chosen) if id(v) not in self._index]
         if unknown:
             raise ValueError(
                 message(
@@ -276,7 +276,7 @@ class Optimizer(State):
             )
         self._chosen = chosen
         self._active = [self._index[id(v)] for v in chosen]
-        self._constrained = [v for v in chosen if v.constraint is not None]
+        self._constrained = [v for v in chosen if isinstance(v, Variable) and v.constraint is not None]
         return chosen
 
     def _conform(self, grads, variables):
@@ -367,7 +367,7 @@ class Optimizer(State):
         """With use_ema, write the averages into the weights (at the end of training)."""
         if self.use_ema:
             for mean, v in zip(self._state["average"], self._trainable, strict=True):
-                v.assign(mean)
+                v._writable()[...] = mean.data
 
     # ------------------------------------------------------------------ configuration
     def get_config(self):
@@ -402,7 +402,7 @@ def _within(grads, scale, limit, infinite=math.nan):
 
 
 def _raise_missing(name, grads, variables):
-    missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
+    missing = [path_of(v, i) for i, (g, v) in enumerate(zip(grads, variables, strict=True)) if g is None]
     raise GradientError(
         message(
             name,

@@ -7,8 +7,14 @@ import numpy as np
 
 from .. import backend
 from .._registry import Configurable
+from ..autograd.tensor import Tensor
 from ..errors import ShapeError, message
 from ..layers.variable import Variable
+
+
+def path_of(variable, place):
+    """What to call a variable: its path, else its place among those the optimizer was built with."""
+    return getattr(variable, "path", f"variable_{place}")
 
 
 class State(Configurable):
@@ -25,7 +31,7 @@ class State(Configurable):
 
     def _begin_state(self):
         self.built = False
-        self._trainable: list[Variable] = []
+        self._trainable: list[Tensor] = []
         self._active: list[int] = []  # which of them the present step is about
         self._index: dict[int, int] = {}
         self._state: dict[str, list[Variable]] = {}
@@ -33,10 +39,24 @@ class State(Configurable):
         self._exclude: tuple[tuple, tuple] = ((), ())
 
     def build(self, variables):
-        """Make the state for these variables (once); gives the optimizer back."""
+        """Make the state for these variables (once); gives the optimizer back.
+
+        variables: Variables, or leaf Tensors that require gradients. Raises TypeError for anything else.
+        """
         if self.built:
             return self
-        self._trainable = list(variables)
+        given = list(variables)
+        for i, v in enumerate(given):
+            if not isinstance(v, Variable) and not (isinstance(v, Tensor) and v.is_leaf and v.requires_grad):
+                raise TypeError(
+                    message(
+                        self.name,
+                        "an optimizer updates Variables, or leaf Tensors that require gradients.",
+                        received=f"{v!r:.60} at {i}",
+                        hint="bp.tensor(array, requires_grad=True); layer.trainable_weights.",
+                    )
+                )
+        self._trainable = given
         self._index = {id(v): i for i, v in enumerate(self._trainable)}
         if self.use_ema:
             self._add_state("average")
@@ -49,8 +69,8 @@ class State(Configurable):
             ids = {id(v) for v in variables}
             pattern = re.compile("|".join(names)) if names else None
             self._excluded = [
-                id(v) in ids or (pattern is not None and pattern.search(v.path) is not None)
-                for v in self._trainable
+                id(v) in ids or (pattern is not None and pattern.search(path_of(v, i)) is not None)
+                for i, v in enumerate(self._trainable)
             ]
         self.built = True
         return self
@@ -64,9 +84,9 @@ class State(Configurable):
                 backend.of(v.data).full(v.shape, value, dtype=v.dtype),
                 name=name,
                 trainable=False,
-                path=f"{v.path.replace('/', '_')}_{name}",
+                path=f"{path_of(v, i).replace('/', '_')}_{name}",
             )
-            for v in self._trainable
+            for i, v in enumerate(self._trainable)
         ]
 
     def _raw(self, name):
