@@ -46,8 +46,11 @@ def ratios(result, threads, columns):
                 figure = min(shown, key=lambda figure: figure["ratio"])
                 text = f"{figure['ratio']:.2f}{_common.star(figure)}"
                 row[title] = f"**{text}**" if frameworks == "ours" and figure["ratio"] > min(peers) else text
+        if result.get("peak") and "operations" in result:
+            least = result["operations"][case] / (result["peak"] * int(threads))
+            row["limit"] = f"{least / found['torch']['seconds']:.2f}"
         rows[case] = row | {"torch, time": _common.human(found["torch"]["seconds"])}
-    used = [title for title in columns if any(title in row for row in rows.values())]
+    used = [title for title in [*columns, "limit"] if any(title in row for row in rows.values())]
     head = f"{threads} thread{'s' if threads != '1' else ''}"
     return _common.markdown(rows, [*used, "torch, time"], head)
 
@@ -109,7 +112,8 @@ def sections():
     yield "Ratios to the time of torch eager in the same run, interleaved, medians: below 1 is faster."
     yield "A star: spread above 10 %. Bold: a row we lose. `by hand`: NumPy with the derivative written out."
     if step:
-        yield "\nOne training step: forward, loss, backward, update. `best Keras`: its fastest backend.\n"
+        yield "\nOne training step: forward, loss, backward, update. `best Keras`: its fastest backend."
+        yield "`limit`: the step's floating-point operations at the processor's peak: nothing can be below.\n"
         for threads in step["threads"]:
             yield ratios(step, threads, STEP_COLUMNS) + "\n"
         if "losses" in step:

@@ -8,8 +8,12 @@ before anything is timed, and printed. `ours`: functional operations, `loss.back
 `torch`: eager, default optimizers; `fused`: with its one-kernel optimizer; `compile`: torch.compile, and that
 optimizer. `jax`: the whole step under `jit`; `tensorflow`: under `tf.function`; `keras on ...`: its
 train_on_batch. `floor`: NumPy by hand, buffers reused. What is not installed is left out:
-pip install "tensorflowlite-bp[bench]" brings all of them.
+pip install "tensorflowlite-bp[bench]" brings all of them. The JSON also holds how many floating-point
+operations a step is, as our profiler counts them, and how many a core of this machine can do.
 """
+
+import tensorflowlite_bp as bp
+from tensorflowlite_bp.profiling.ceilings import measure
 
 from . import _common, adapters
 from .workloads import WORKLOADS
@@ -19,6 +23,15 @@ def prepare(framework, workload, case):
     chosen = WORKLOADS[workload]
     step, losses = adapters.prepare(framework, chosen, case)
     return step, lambda: losses(chosen.STEPS)
+
+
+def operations(workload, case):
+    """Floating-point operations of one step of ours, two per multiply-add."""
+    step, _ = adapters.prepare("ours", WORKLOADS[workload], case)
+    step()
+    with bp.profile() as p:
+        step()
+    return sum(row.flops for row in p.rows)
 
 
 def main():
@@ -34,6 +47,10 @@ def main():
         for key, workload in WORKLOADS.items()
         for name, case in workload.CASES.items()
     }
+    extra = {
+        "operations": {name: operations(**case) for name, case in cases.items() if options.only in name},
+        "peak": measure(0.05 if options.quick else 1.0).float32,
+    }
     _common.run(
         "train_step",
         frameworks,
@@ -43,6 +60,7 @@ def main():
         ["torch", "jax", "tensorflow-cpu", "keras"],
         lambda case, framework: adapters.FIT_STEPS if framework == "fit" else 1,
         takes=lambda framework, case: adapters.takes(framework, WORKLOADS[case["workload"]]),
+        extra=extra,
         what="losses",
     )
 
