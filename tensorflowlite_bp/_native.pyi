@@ -129,12 +129,22 @@ def depthwise_weight_grad(
     g: _Array, x: _Array, w_shape: _Ints, strides: _Ints, dilation: _Ints
 ) -> _Array | None: ...
 def attention_forward(
-    q: _Array, k: _Array, v: _Array, causal: bool, scale: float
+    q: _Array, k: _Array, v: _Array, mask: _Array | None, causal: bool, scale: float
 ) -> tuple[_Array, _Array] | None:
-    """(heads, rows, width), and each row's logsumexp."""
+    """(batch, heads, rows, width), and each row's logsumexp. The last axis is dense, the others of any
+    strides; mask bool or of q's dtype, its axes whole or of length 1.
+    """
 
 def attention_backward(
-    g: _Array, q: _Array, k: _Array, v: _Array, out: _Array, lse: _Array, causal: bool, scale: float
+    g: _Array,
+    q: _Array,
+    k: _Array,
+    v: _Array,
+    mask: _Array | None,
+    out: _Array,
+    lse: _Array,
+    causal: bool,
+    scale: float,
 ) -> tuple[_Array, _Array, _Array] | None: ...
 
 # ------------------------------------------------------- recurrent layers

@@ -1,8 +1,13 @@
-// Dao et al. 2022 (FlashAttention) keep a running maximum over blocks of keys; here a block is some rows
-// against all keys they see, which fits a core's cache up to some ten thousand keys and needs one pass.
+// Dao et al. 2022 (FlashAttention) keep a running maximum over blocks of keys; here a block is a cache line
+// or two of queries against all keys they see: it fits a core's second-level cache up to some thousand keys,
+// and a line from the third-level one serves 32 queries beyond.
 //
-// Limit: the products, four of them forward and ten backward per score and depth. A causal block ends at its
-// last row's key, so that half of the square is never computed.
+// The scores are computed transposed, K Q^T: then K, V, the scores and both gradients are rows or columns of
+// A or plain B for every one of the seven products (see gemm_pack.h), and only the block of queries is ever
+// packed.
+//
+// Limit: the products, four multiply-adds forward and ten backward per score and depth. A causal block ends
+// at its last row's key, so that all but half a block beyond the diagonal is never computed.
 #include "cpu/attention.h"
 
 #include <algorithm>
@@ -14,10 +19,8 @@
 namespace tflbp {
 namespace {
 
-constexpr int kScores = 0, kGradients = 1, kProducts = 2, kGemm = 3;  // scratch
-constexpr int64_t kBlock = 1 << 16;                                   // scores of a block: 256 KiB in float32
-constexpr int64_t kFewestRows = 16, kMostRows = 128;
-constexpr double kOneThreadBelow = 200000;  // multiply-adds
+constexpr int kScores = 0, kGradients = 1, kRows = 2, kGemm = 3;  // scratch
+constexpr double kOneThreadBelow = 200000;                        // multiply-adds
 
 const AttentionTable<float>& table(float) { return TFLBP_DISPATCH(attention_f32); }
 const AttentionTable<double>& table(double) { return TFLBP_DISPATCH(attention_f64); }
@@ -29,11 +32,12 @@ T* room(int slot, int64_t n) {
     return static_cast<T*>(scratch(slot, size_t(n) * sizeof(T)));
 }
 
-// c = a b on this thread.
+// c = a b, or c += a b, on this thread.
 template <class T>
-bool multiply(int64_t m, int64_t n, int64_t k, Operand<T> a, Operand<T> b, T* c, int64_t ldc) {
+bool multiply(int64_t m, int64_t n, int64_t k, Operand<T> a, Operand<T> b, T* c, int64_t ldc,
+              bool add = false) {
     static const CacheSizes cache{cache_sizes().l2, 2 << 20};
-    const GemmArgs<T> g{m, n, k, a, b, c, ldc, nullptr, false};
+    const GemmArgs<T> g{m, n, k, a, b, c, ldc, nullptr, false, add};
     const int64_t size = products(T()).scratch(g, cache);
     T* memory = room<T>(kGemm, size);
     if (!memory && size) return false;
@@ -41,19 +45,24 @@ bool multiply(int64_t m, int64_t n, int64_t k, Operand<T> a, Operand<T> b, T* c,
     return true;
 }
 
-int64_t rows_per_block(const AttentionShape& s) {
-    return std::min(s.rows, std::min(kMostRows, std::max(kFewestRows, kBlock / s.keys)));
-}
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// A block's rows, and the keys that they see.
+// A block's rows of one head, the keys that they see, and its scores.
+template <class T>
 struct Block {
     int64_t first, rows, keys;
-    Block(const AttentionShape& s, int64_t i)
-        : first(i * rows_per_block(s)),
-          rows(std::min(rows_per_block(s), s.rows - first)),
-          keys(s.causal ? std::min(s.keys, first + rows) : s.keys) {}
+    ScoreBlock<T> scores;
+
+    Block(const AttentionShape& s, const AttentionMask& mask, int64_t b, int64_t h, int64_t i, T* memory)
+        : first(i * kScoreRows<T>),
+          rows(std::min(kScoreRows<T>, s.rows - first)),
+          keys(s.causal ? std::min(s.keys, first + rows) : s.keys),
+          scores{memory, rows, keys, s.causal ? std::min(first, s.keys) : s.keys, mask} {
+        if (!mask.p) return;
+        const int64_t at = b * mask.batch + h * mask.head + first * mask.row;
+        scores.mask.p = static_cast<const char*>(mask.p) + at * (mask.added ? int64_t(sizeof(T)) : 1);
+    }
 };
-int64_t blocks(const AttentionShape& s) { return (s.rows + rows_per_block(s) - 1) / rows_per_block(s); }
 
 template <class F>
 bool each(const AttentionShape& s, int64_t jobs, const F& job) {
@@ -61,75 +70,89 @@ bool each(const AttentionShape& s, int64_t jobs, const F& job) {
     const auto one = [&](int64_t i) {
         if (!job(i)) ok.store(false, std::memory_order_relaxed);
     };
-    if (double(s.heads) * double(s.rows) * double(s.keys) * double(s.depth + s.width) < kOneThreadBelow)
+    const double work = double(s.batch * s.heads) * double(s.rows) * double(s.keys);
+    if (work * double(s.depth + s.width) < kOneThreadBelow)
         for (int64_t i = 0; i < jobs; i++) one(i);
     else
         parallel_for(jobs, one);
     return ok.load();
 }
 
+// Room for a block's scores; lanes that no query takes hold zeros, for the passes run over whole lines.
+template <class T>
+T* score_room(int slot, const AttentionShape& s) {
+    T* p = room<T>(slot, kScoreRows<T> * s.keys);
+    if (p && s.rows % kScoreRows<T>) std::fill(p, p + kScoreRows<T> * s.keys, T(0));
+    return p;
+}
+
 }  // namespace
 
 template <class T>
 bool attention_forward(const AttentionForward<T>& a) {
+    constexpr int64_t R = kScoreRows<T>;
     const AttentionShape& s = a.shape;
-    const int64_t per_head = blocks(s);
-    return each(s, s.heads * per_head, [&](int64_t i) {
-        const int64_t h = i / per_head;
-        const Block b(s, i % per_head);
-        const int64_t row = h * s.rows + b.first;
-        T* scores = room<T>(kScores, b.rows * b.keys);
-        T* inverse = room<T>(kProducts, b.rows);
-        if (!scores || !inverse) return false;
-        if (!multiply<T>(b.rows, b.keys, s.depth, {a.q + row * s.depth, s.depth, false},
-                         {a.k + h * s.keys * s.depth, s.depth, true}, scores, b.keys))
+    const AttentionTable<T>& t = table(T());
+    const int64_t blocks = ceil_div(s.rows, R);
+    return each(s, s.batch * s.heads * blocks, [&](int64_t i) {
+        const int64_t head = i / blocks, b = head / s.heads, h = head % s.heads;
+        T* p = score_room<T>(kScores, s);
+        T* scaled = room<T>(kRows, R * (s.depth + 1));
+        if (!p || !scaled) return false;
+        const Block<T> at(s, a.mask, b, h, i % blocks, p);
+        T *inverse = scaled + R * s.depth, *out = a.out.at(b, h) + at.first * a.out.row;
+        const T *q = a.q.at(b, h) + at.first * a.q.row, *k = a.k.at(b, h), *v = a.v.at(b, h);
+        t.scale(scaled, s.depth, q, a.q.row, at.rows, s.depth, nullptr, T(s.scale));
+        if (!multiply<T>(at.keys, at.rows, s.depth, {k, a.k.row, false}, {scaled, s.depth, true}, p, R))
             return false;
-        table(T()).softmax({scores, b.rows, b.keys, b.first, T(s.scale), s.causal}, inverse, a.lse + row);
-        T* out = a.out + row * s.width;
-        if (!multiply<T>(b.rows, s.width, b.keys, {scores, b.keys, false},
-                         {a.v + h * s.keys * s.width, s.width, false}, out, s.width))
+        t.softmax(at.scores, inverse, a.lse + head * s.rows + at.first);
+        if (!multiply<T>(at.rows, s.width, at.keys, {p, R, true}, {v, a.v.row, false}, out, a.out.row))
             return false;
-        table(T()).divide(out, inverse, b.rows, s.width);
+        t.scale(out, a.out.row, out, a.out.row, at.rows, s.width, inverse, T(0));
         return true;
     });
 }
 
 template <class T>
 bool attention_backward(const AttentionBackward<T>& a) {
+    constexpr int64_t R = kScoreRows<T>;
     const AttentionShape& s = a.shape;
     const AttentionTable<T>& t = table(T());
-    return each(s, s.heads, [&](int64_t h) {  // a head's blocks add into its dk and dv, in their order
-        const int64_t most = rows_per_block(s), deep = std::max(s.depth, s.width);
-        T* p = room<T>(kScores, most * s.keys);
-        T* dp = room<T>(kGradients, most * s.keys);
-        T* part = room<T>(kProducts, s.keys * deep + most);
-        if (!p || !dp || !part) return false;
-        T* share = part + s.keys * deep;
-        const T *k = a.k + h * s.keys * s.depth, *v = a.v + h * s.keys * s.width;
-        T *dk = a.dk + h * s.keys * s.depth, *dv = a.dv + h * s.keys * s.width;
-        std::fill(dk, dk + s.keys * s.depth, T(0));
-        std::fill(dv, dv + s.keys * s.width, T(0));
-        for (int64_t i = 0; i < blocks(s); i++) {
-            const Block b(s, i);
-            const int64_t row = h * s.rows + b.first, n = b.keys;
-            const T *q = a.q + row * s.depth, *g = a.g + row * s.width;
-            if (!multiply<T>(b.rows, n, s.depth, {q, s.depth, false}, {k, s.depth, true}, p, n)) return false;
-            if (!multiply<T>(b.rows, n, s.width, {g, s.width, false}, {v, s.width, true}, dp, n))
-                return false;
-            t.share(g, a.out + row * s.width, share, b.rows, s.width);
-            t.gradient({p, b.rows, n, b.first, T(s.scale), s.causal}, a.lse + row, dp, share);
-            if (!multiply<T>(n, s.width, b.rows, {p, n, true}, {g, s.width, false}, part, s.width))
-                return false;
-            t.add(dv, part, n * s.width);
-            if (!multiply<T>(n, s.depth, b.rows, {dp, n, true}, {q, s.depth, false}, part, s.depth))
-                return false;
-            t.add(dk, part, n * s.depth);
-            if (!multiply<T>(b.rows, s.depth, n, {dp, n, false}, {k, s.depth, false}, a.dq + row * s.depth,
-                             s.depth))
-                return false;
-        }
-        return true;
-    });
+    return each(
+        s, s.batch * s.heads, [&](int64_t head) {  // a head's blocks add into dk and dv in their order
+            const int64_t b = head / s.heads, h = head % s.heads;
+            T *p = score_room<T>(kScores, s), *dp = score_room<T>(kGradients, s);
+            T* scaled = room<T>(kRows, R * (s.depth + 1));
+            if (!p || !dp || !scaled) return false;
+            T* share = scaled + R * s.depth;
+            const T *k = a.k.at(b, h), *v = a.v.at(b, h);
+            T *dk = a.dk.at(b, h), *dv = a.dv.at(b, h);
+            for (int64_t j = 0; j < s.keys; j++) {
+                std::fill_n(dk + j * a.dk.row, s.depth, T(0));
+                std::fill_n(dv + j * a.dv.row, s.width, T(0));
+            }
+            for (int64_t i = 0; i * R < s.rows; i++) {
+                const Block<T> at(s, a.mask, b, h, i, p);
+                const int64_t rows = at.rows, keys = at.keys;
+                const T *q = a.q.at(b, h) + at.first * a.q.row, *g = a.g.at(b, h) + at.first * a.g.row,
+                        *out = a.out.at(b, h) + at.first * a.out.row;
+                T* dq = a.dq.at(b, h) + at.first * a.dq.row;
+                t.scale(scaled, s.depth, q, a.q.row, rows, s.depth, nullptr, T(s.scale));
+                t.share({g, 0, 0, a.g.row}, {out, 0, 0, a.out.row}, share, rows, s.width);
+                if (!multiply<T>(keys, rows, s.depth, {k, a.k.row, false}, {scaled, s.depth, true}, p, R) ||
+                    !multiply<T>(keys, rows, s.width, {v, a.v.row, false}, {g, a.g.row, true}, dp, R))
+                    return false;
+                t.gradient(at.scores, a.lse + head * s.rows + at.first, dp, share);
+                if (!multiply<T>(keys, s.width, rows, {p, R, false}, {g, a.g.row, false}, dv, a.dv.row,
+                                 true) ||
+                    !multiply<T>(keys, s.depth, rows, {dp, R, false}, {scaled, s.depth, false}, dk, a.dk.row,
+                                 true) ||
+                    !multiply<T>(rows, s.depth, keys, {dp, R, true}, {k, a.k.row, false}, dq, a.dq.row))
+                    return false;
+                t.scale(dq, a.dq.row, dq, a.dq.row, rows, s.depth, nullptr, T(s.scale));
+            }
+            return true;
+        });
 }
 
 template bool attention_forward<float>(const AttentionForward<float>&);

@@ -7,25 +7,48 @@
 
 namespace tflbp {
 
-// q (heads, rows, depth), k (heads, keys, depth), v (heads, keys, width). causal: row i sees keys 0 to i.
+// Row r of head h of sample b is at p + b batch + h head + r row; its elements are side by side. Steps may be
+// 0.
+template <class T>
+struct Heads {
+    T* p;
+    int64_t batch, head, row;
+
+    T* at(int64_t b, int64_t h) const { return p + b * batch + h * head; }
+};
+
+// Element (b, h, row, key), each step in elements and maybe 0. added: floats for the scores, instead of
+// bytes, of which 0 hides a key. Null without a mask.
+struct AttentionMask {
+    const void* p;
+    bool added;
+    int64_t batch, head, row, key;
+};
+
+// q (batch, heads, rows, depth), k (.., keys, depth), v (.., keys, width). causal: row i sees keys 0 to i.
 struct AttentionShape {
-    int64_t heads, rows, keys, depth, width;
+    int64_t batch, heads, rows, keys, depth, width;
     double scale;
     bool causal;
 };
 
-// out (heads, rows, width) and each row's logsumexp, which is all that backward needs of the scores.
+// out (.., rows, width) and each row's logsumexp, dense, which is all that backward needs of the scores;
+// infinite where a row sees nothing.
 template <class T>
 struct AttentionForward {
     AttentionShape shape;
-    const T *q, *k, *v;
-    T *out, *lse;
+    AttentionMask mask;
+    Heads<const T> q, k, v;
+    Heads<T> out;
+    T* lse;
 };
 template <class T>
 struct AttentionBackward {
     AttentionShape shape;
-    const T *g, *q, *k, *v, *out, *lse;
-    T *dq, *dk, *dv;
+    AttentionMask mask;
+    Heads<const T> g, q, k, v, out;
+    const T* lse;
+    Heads<T> dq, dk, dv;
 };
 
 // Both on all threads, false when out of memory. The bits do not depend on the number of threads.
@@ -34,29 +57,28 @@ bool attention_forward(const AttentionForward<T>&);
 template <class T>
 bool attention_backward(const AttentionBackward<T>&);
 
-// A block of scores, `rows` from row `first` on, `keys` side by side; what a row does not see becomes 0.
+// A block of scores, transposed: a line of kScoreRows<T> queries for every key, of which `rows` are there. A
+// vector then holds one key's scores of several queries, and no pass needs a sum across a vector.
+template <class T>
+constexpr int64_t kScoreRows = 128 / int64_t(sizeof(T));
 template <class T>
 struct ScoreBlock {
     T* s;
-    int64_t rows, keys, first;
-    T scale;
-    bool causal;
-
-    int64_t seen(int64_t row) const {
-        const int64_t n = first + row + 1;
-        return causal && n < keys ? n : keys;
-    }
+    int64_t rows, keys;
+    int64_t diagonal;    // the first row sees keys up to this one, the next one more; `keys` if not causal
+    AttentionMask mask;  // p: at the first row
 };
 template <class T>
 struct AttentionTable {
-    // s becomes exp(scale s - maximum of the row); inverse sums, and logsumexp
+    // s becomes exp(s - maximum of the row); inverse sums, and logsumexp
     void (*softmax)(const ScoreBlock<T>&, T* inverse, T* lse);
-    void (*divide)(T* out, const T* inverse, int64_t rows, int64_t width);  // out *= inverse, row by row
-    void (*share)(const T* g, const T* out, T* share, int64_t rows,
-                  int64_t width);  // sum of g out of each row
-    // s becomes p = exp(scale s - lse), dp becomes scale p (dp - share)
+    // s becomes p = exp(s - lse), dp becomes p (dp - share)
     void (*gradient)(const ScoreBlock<T>&, const T* lse, T* dp, const T* share);
-    void (*add)(T* to, const T* from, int64_t n);
+    // sum of g out of each row
+    void (*share)(Heads<const T> g, Heads<const T> out, T* share, int64_t rows, int64_t width);
+    // to = by from, rows of n; by[r] where by is an array
+    void (*scale)(T* to, int64_t ldto, const T* from, int64_t ldfrom, int64_t rows, int64_t n, const T* by,
+                  T all);
 };
 TFLBP_DECLARE_TABLE(AttentionTable<float>, attention_f32)
 TFLBP_DECLARE_TABLE(AttentionTable<double>, attention_f64)

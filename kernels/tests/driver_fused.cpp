@@ -106,14 +106,32 @@ template <class T>
 void run_attention(int64_t heads, int64_t rows, int64_t keys, int64_t depth, int64_t width) {
     Buffer<T> q(heads * rows * depth), k(heads * keys * depth), v(heads * keys * width),
         out(heads * rows * width), g(heads * rows * width), lse(heads * rows), dq(q.size), dk(k.size),
-        dv(v.size);
+        dv(v.size), added(rows * keys);
     if (!gemm_available()) return;
-    for (bool causal : {false, true}) {
-        const AttentionShape s{heads, rows, keys, depth, width, 0.5, causal};
-        if (!attention_forward<T>({s, q, k, v, out, lse})) std::exit(1);
-        if (!attention_backward<T>({s, g, q, k, v, out, lse, dq, dk, dv})) std::exit(1);
-        out.check("attention"), dq.check("attention dq"), dk.check("attention dk"), dv.check("attention dv");
-    }
+    std::unique_ptr<uint8_t[]> seen(new uint8_t[(size_t)(rows * keys)]);
+    for (int64_t i = 0; i < rows * keys; ++i) seen[(size_t)i] = uniform() < 0.6;
+    const AttentionMask masks[] = {{nullptr, false, 0, 0, 0, 0},
+                                   {seen.get(), false, 0, 0, keys, 1},
+                                   {added.p.get(), true, 0, 0, keys, 1},
+                                   {seen.get(), false, 0, 0, 0, 1}};
+    const auto dense = [&](auto* p, int64_t n) {  // heads within time
+        return Heads<std::remove_pointer_t<decltype(p)>>{p, 0, n, heads * n};
+    };
+    const auto given = [&](const Buffer<T>& x, int64_t n) {
+        return dense(static_cast<const T*>(x.p.get()), n);
+    };
+    for (const AttentionMask& mask : masks)
+        for (bool causal : {false, true}) {
+            const AttentionShape s{1, heads, rows, keys, depth, width, 0.5, causal};
+            const auto qs = given(q, depth), ks = given(k, depth), vs = given(v, width);
+            if (!attention_forward<T>({s, mask, qs, ks, vs, dense(out.p.get(), width), lse})) std::exit(1);
+            if (!attention_backward<T>({s, mask, given(g, width), qs, ks, vs, given(out, width), lse,
+                                        dense(dq.p.get(), depth), dense(dk.p.get(), depth),
+                                        dense(dv.p.get(), width)}))
+                std::exit(1);
+            out.check("attention"), dq.check("attention dq"), dk.check("attention dk");
+            dv.check("attention dv");
+        }
 }
 
 template <class T>

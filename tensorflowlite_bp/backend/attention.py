@@ -5,7 +5,8 @@ it stays in cache and one ordinary softmax serves it. Backward keeps the output 
 computes the scores again (Dao et al. 2022, FlashAttention). 16-bit floats are widened to float32.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .._typing import Array
@@ -45,6 +46,36 @@ def _part(mask: Array | None, heads: slice, rows: slice) -> Array | None:
         return None
     mask = mask[heads] if mask.shape[0] > 1 else mask
     return mask[:, rows] if mask.shape[1] > 1 else mask
+
+
+def flat_mask(xp: Any, mask: Array | None, lead: tuple[int, ...]) -> Array | None:
+    """(heads or 1, rows or 1, keys or 1) of a mask of as many axes as the scores."""
+    if mask is None or math.prod(mask.shape[:-2]) == 1:
+        return None if mask is None else mask.reshape(1, *mask.shape[-2:])
+    return xp.broadcast_to(mask, lead + mask.shape[-2:]).reshape(math.prod(lead), *mask.shape[-2:])
+
+
+def over_heads(xp: Any, forward: Callable, backward: Callable) -> tuple[Callable, Callable]:
+    """Functions of (heads, ...), as below, for arrays (..., rows, depth) and a mask that broadcasts."""
+
+    def flat(x: Array) -> Array:
+        return x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])
+
+    def attention_forward(q: Array, k: Array, v: Array, *, mask: Any, causal: bool, scale: float) -> tuple:
+        lead = q.shape[:-2]
+        out, kept = forward(*map(flat, (q, k, v)), flat_mask(xp, mask, lead), causal, scale)
+        return out.reshape(lead + out.shape[1:]), tuple([x.reshape(lead + x.shape[1:]) for x in kept])
+
+    def attention_backward(
+        g: Array, q: Array, k: Array, v: Array, *, mask: Any, causal: bool, scale: float, kept: tuple
+    ) -> tuple:
+        lead = q.shape[:-2]
+        kept = tuple([x.reshape(math.prod(lead), *x.shape[len(lead) :]) for x in kept])
+        given = [flat(x) for x in (g, q, k, v)]
+        found = backward(*given, flat_mask(xp, mask, lead), causal, scale, kept)
+        return tuple([i.reshape(x.shape) for i, x in zip(found, (q, k, v), strict=True)])
+
+    return attention_forward, attention_backward
 
 
 def forward(

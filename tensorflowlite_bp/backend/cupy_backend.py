@@ -380,12 +380,9 @@ def ctc_loss(logits, *, labels, steps, lengths, blank) -> tuple:
 
 
 # ------------------------------------------------------------------ attention, convolution, pooling
-def attention_forward(q: Array, k: Array, v: Array, *, mask, causal, scale) -> tuple:
-    return attention.forward(xp, q, k, v, mask, causal, scale)
-
-
-def attention_backward(g: Array, q: Array, k: Array, v: Array, *, mask, causal, scale, kept) -> tuple:
-    return attention.backward(xp, g, q, k, v, mask, causal, scale, kept)
+attention_forward, attention_backward = attention.over_heads(
+    xp, functools.partial(attention.forward, xp), functools.partial(attention.backward, xp)
+)
 
 
 def conv_forward(x: Array, w: Array, *, strides, pads, dilation, groups) -> Array:

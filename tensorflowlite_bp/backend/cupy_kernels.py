@@ -9,6 +9,7 @@ import numpy as np
 
 from .._config import config
 from .._typing import Array, Shape
+from .attention import over_heads
 from .cuda import (
     Module,
     activations,
@@ -203,19 +204,18 @@ def _rows(x: Array, axes: int) -> Array:
 
 def _attention(lib: Any, host: Host) -> dict[str, Callable]:
     plain, back = lib.attention_forward, lib.attention_backward
+    fused, fused_back = over_heads(
+        host.xp, partial(attention.forward, host), partial(attention.backward, host)
+    )
 
     def takes(q: Array, k: Array, v: Array) -> bool:
         return bool(q.size and k.size and v.size) and fits(q, k, v) and attention.fits(q, v)
 
-    def attention_forward(q: Array, k: Array, v: Array, *, mask: Any, causal: bool, scale: float) -> tuple:
-        if takes(q, k, v):
-            return attention.forward(host, q, k, v, mask, causal, scale)
-        return plain(q, k, v, mask=mask, causal=causal, scale=scale)
+    def attention_forward(q: Array, k: Array, v: Array, **how: Any) -> tuple:
+        return (fused if takes(q, k, v) else plain)(q, k, v, **how)
 
     def attention_backward(g: Array, q: Array, k: Array, v: Array, **how: Any) -> tuple:
-        if takes(q, k, v):
-            return attention.backward(host, g, q, k, v, **how)
-        return back(g, q, k, v, **how)
+        return (fused_back if takes(q, k, v) else back)(g, q, k, v, **how)
 
     return {"attention_forward": attention_forward, "attention_backward": attention_backward}
 

@@ -152,21 +152,53 @@ if native is not None:
     DIRECT = conv.Direct(_conv_forward, _conv_weight_grad, _depthwise, _depthwise_weight_grad)
 
 
-# ------------------------------------------------------------------ attention without a mask
-def attention_forward(q: Array, k: Array, v: Array, causal: bool, scale: float) -> tuple | None:
+# ------------------------------------------------------------------ attention
+def attention_forward(q: Array, k: Array, v: Array, mask: Any, causal: bool, scale: float) -> tuple | None:
     """As attention.forward; None where there is no kernel."""
-    found = native.attention_forward(plain(q), plain(k), plain(v), causal, scale) if fits(q) else None  # type: ignore[union-attr]
-    return None if found is None else (found[0].astype(q.dtype, copy=False), found)
+    if not fits(q):
+        return None
+    lead = q.shape[:-2]
+    given = [_batch_heads(x) for x in (q, k, v, _spelled_out(mask, lead))]
+    found = native.attention_forward(*given, causal, scale)  # type: ignore[union-attr]
+    if found is None:
+        return None
+    out, lse = [x if x.shape[:-2] == lead else x.reshape(lead + x.shape[2:]) for x in found]
+    return out.astype(q.dtype, copy=False), (out, lse)
 
 
 def attention_backward(
-    g: Array, q: Array, k: Array, v: Array, causal: bool, scale: float, kept: tuple
+    g: Array, q: Array, k: Array, v: Array, mask: Any, causal: bool, scale: float, kept: tuple
 ) -> tuple | None:
     """As attention.backward; None where there is no kernel."""
     if not fits(q):
         return None
-    found = native.attention_backward(plain(g), plain(q), plain(k), plain(v), *kept, causal, scale)  # type: ignore[union-attr]
-    return None if found is None else tuple([i.astype(q.dtype, copy=False) for i in found])
+    given = [_batch_heads(x) for x in (g, q, k, v, _spelled_out(mask, q.shape[:-2]), kept[0])]
+    found = native.attention_backward(*given, kept[1], causal, scale)  # type: ignore[union-attr]
+    if found is None:
+        return None
+    return tuple(
+        [i.reshape(x.shape).astype(q.dtype, copy=False) for i, x in zip(found, (q, k, v), strict=True)]
+    )
+
+
+def _spelled_out(mask: Any, lead: tuple[int, ...]) -> Any:
+    """A mask whose axes before the heads are all whole, or all of length 1: they become one."""
+    if mask is None or mask.ndim <= 4 or mask.shape[:-3] in (lead[:-1], (1,) * (len(lead) - 1)):
+        return mask
+    return np.broadcast_to(mask, lead[:-1] + mask.shape[-3:])
+
+
+def _batch_heads(x: Any) -> Any:
+    """(batch, heads, rows, columns), in place where rows are dense; 16-bit floats widened."""
+    if x is None:
+        return None
+    if is_narrow(x.dtype):
+        x = x.astype(np.float32)
+    elif x.strides[-1] != x.itemsize and x.dtype.kind != "b":
+        x = x.copy()
+    return (
+        x if x.ndim == 4 else x.reshape((-1, *x.shape[-3:]) if x.ndim > 4 else (1,) * (4 - x.ndim) + x.shape)
+    )
 
 
 # ------------------------------------------------------------------ pooling

@@ -362,14 +362,21 @@ def ctc_loss(logits, *, labels, steps, lengths, blank) -> tuple:
 
 
 # ------------------------------------------------------------------ attention: attention.py
+_attention, _attention_backward = attention.over_heads(
+    np, partial(attention.forward, np), partial(attention.backward, np)
+)
+
+
 def attention_forward(q: Array, k: Array, v: Array, *, mask, causal, scale) -> tuple:
-    out = fused.attention_forward(q, k, v, causal, scale) if mask is None else None
-    return attention.forward(np, q, k, v, mask, causal, scale) if out is None else out
+    out = fused.attention_forward(q, k, v, mask, causal, scale)
+    return _attention(q, k, v, mask=mask, causal=causal, scale=scale) if out is None else out
 
 
 def attention_backward(g: Array, q: Array, k: Array, v: Array, *, mask, causal, scale, kept) -> tuple:
-    found = fused.attention_backward(g, q, k, v, causal, scale, kept) if mask is None else None
-    return attention.backward(np, g, q, k, v, mask, causal, scale, kept) if found is None else found
+    found = fused.attention_backward(g, q, k, v, mask, causal, scale, kept)
+    if found is not None:
+        return found
+    return _attention_backward(g, q, k, v, mask=mask, causal=causal, scale=scale, kept=kept)
 
 
 # ------------------------------------------------------------------ convolution, pooling: conv.py, pool.py

@@ -15,7 +15,7 @@ from .activations import softmax
 from .elementwise import where
 from .linalg import matmul
 from .nn import dropout as drop
-from .shape import broadcast_to, reshape, swapaxes
+from .shape import broadcast_to, swapaxes
 
 _NAME = "scaled_dot_product_attention"
 
@@ -59,7 +59,10 @@ _ATTENTION = Op(
 def _dot_product_attention(
     q: Any, k: Any, v: Any, *, mask: Any = None, causal: bool = False, scale: float = 1.0
 ) -> Tensor:
-    """Attention of (heads, time, depth) arrays; mask (heads or 1, time or 1, keys), bool or to be added."""
+    """Attention of arrays (..., time, depth) with equal leading axes.
+
+    mask: bool or to be added, with as many axes as the scores (..., time, keys), whole or of length 1.
+    """
     q, k, v = agree_all([lift(q), lift(k), lift(v)])
     return applyn(_ATTENTION, (q, k, v), {"mask": mask, "causal": causal, "scale": scale})
 
@@ -113,17 +116,9 @@ def scaled_dot_product_attention(
     mask = _checked_mask(mask, lead + (q.shape[-2], k.shape[-2]), q.dtype)
     if dropout or (isinstance(mask, Tensor) and mask.node is not None):
         return matmul(drop(_weights(q, k, mask, causal, scale), dropout, generator=generator), v)
-    flat = [_flat(x, lead) for x in (q, k, v)]
-    raw = None if mask is None else _flat_mask(mask.data, lead)
-    out = _dot_product_attention(*flat, mask=raw, causal=causal, scale=float(scale))
-    return reshape(out, lead + out.shape[1:])
-
-
-def _flat(x: Tensor, lead: tuple[int, ...]) -> Tensor:
-    """(heads, time, depth), every head of every sample one after the other."""
-    if x.shape[:-2] != lead:
-        x = broadcast_to(x, lead + x.shape[-2:])
-    return reshape(x, (math.prod(lead), *x.shape[-2:]))
+    q, k, v = [x if x.shape[:-2] == lead else broadcast_to(x, lead + x.shape[-2:]) for x in (q, k, v)]
+    raw = None if mask is None else mask.data.reshape((1,) * (len(lead) + 2 - mask.ndim) + mask.shape)
+    return _dot_product_attention(q, k, v, mask=raw, causal=causal, scale=float(scale))
 
 
 def _checked_mask(mask: Any, shape: tuple[int, ...], dtype: Any) -> Tensor | None:
@@ -148,11 +143,3 @@ def _checked_mask(mask: Any, shape: tuple[int, ...], dtype: Any) -> Tensor | Non
             message(_NAME, f"the mask must broadcast to {shape}.", received=f"a mask of shape {mask.shape}")
         )
     return mask if mask.dtype.kind == "b" or mask.dtype == dtype else mask.astype(dtype)
-
-
-def _flat_mask(mask: Any, lead: tuple[int, ...]) -> Any:
-    """(heads or 1, time or 1, keys or 1), without spelling out what is the same for all heads."""
-    mask = mask.reshape((1,) * (len(lead) + 2 - mask.ndim) + mask.shape)
-    if math.prod(mask.shape[:-2]) == 1:
-        return mask.reshape(1, *mask.shape[-2:])
-    return np.broadcast_to(mask, lead + mask.shape[-2:]).reshape(math.prod(lead), *mask.shape[-2:])

@@ -156,43 +156,27 @@ def linear_backward(g: Any, x: Any, w: Any, mask: Any, needs: tuple[bool, bool, 
     return dx, dw, rows.sum(axis=0) if needs[2] else None
 
 
-# ------------------------------------------------------------------ attention: samples are further heads
-def _heads(x: Any, levels: Any) -> Any:
-    data = flat(x, levels)
-    return data.reshape((-1, *data.shape[2:]))
+# ------------------------------------------------------------------ attention: samples are a further axis
+def _mask(mask: Any, levels: Any) -> Any:
+    if isinstance(mask, Batched) and mask.levels:
+        return flat(mask, levels)
+    return None if mask is None else _memory(mask)[None]
 
 
-def _mask(mask: Any, levels: Any, heads: int) -> Any:
-    if mask is None or (mask.shape[0] == 1 and not (isinstance(mask, Batched) and mask.levels)):
-        return None if mask is None else _memory(mask)
-    data = flat(mask, levels)
-    return np.broadcast_to(data, (data.shape[0], heads, *data.shape[2:])).reshape((-1, *data.shape[2:]))
-
-
-def _per_sample(data: Any, levels: Any, env: Any, heads: int) -> Any:
-    return unflat(data.reshape((-1, heads, *data.shape[1:])), levels, env)
-
-
-def attention_forward(q: Any, k: Any, v: Any, *, mask: Any, causal: bool, scale: float) -> tuple:
+def attention_forward(q: Any, k: Any, v: Any, *, mask: Any, **how: Any) -> tuple:
     levels, env = scope((q, k, v, mask))
-    lib, heads = _lib(q, k, v), q.shape[0]
-    found, kept = lib.attention_forward(
-        *[_heads(x, levels) for x in (q, k, v)], mask=_mask(mask, levels, heads), causal=causal, scale=scale
-    )
-    back = [_per_sample(x, levels, env, heads) for x in (found, *kept)]
+    given = [flat(x, levels) for x in (q, k, v)]
+    found, kept = _lib(q, k, v).attention_forward(*given, mask=_mask(mask, levels), **how)
+    back = [unflat(x, levels, env) for x in (found, *kept)]
     return back[0], tuple(back[1:])
 
 
-def attention_backward(
-    g: Any, q: Any, k: Any, v: Any, *, mask: Any, causal: bool, scale: float, kept: tuple
-) -> tuple:
+def attention_backward(g: Any, q: Any, k: Any, v: Any, *, mask: Any, kept: tuple, **how: Any) -> tuple:
     levels, env = scope((g, q, k, v, mask, *kept))
-    lib, heads = _lib(g, q, k, v), q.shape[0]
-    g, q, k, v, *kept = [_heads(x, levels) for x in (g, q, k, v, *kept)]  # type: ignore[assignment]
-    found = lib.attention_backward(
-        g, q, k, v, mask=_mask(mask, levels, heads), causal=causal, scale=scale, kept=tuple(kept)
-    )
-    return tuple([_per_sample(x, levels, env, heads) for x in found])
+    given = [flat(x, levels) for x in (g, q, k, v)]
+    flat_kept = tuple([flat(x, levels) for x in kept])
+    found = _lib(g, q, k, v).attention_backward(*given, mask=_mask(mask, levels), kept=flat_kept, **how)
+    return tuple([unflat(x, levels, env) for x in found])
 
 
 RULES.update(
