@@ -38,6 +38,7 @@ KERNELS = {
     "avg_pool_input_grad": "avg_pool_grad<",
     "scatter_add": "embedding_runs<",
     "scaled_dot_product_attention": "attention<",
+    "ctc_losses": "ctc<",
     "lstm": "recurrent_backward<",
     "gru": "recurrent_backward<",
     "simple_rnn": "recurrent_backward<",

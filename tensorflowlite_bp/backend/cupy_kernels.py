@@ -83,7 +83,7 @@ def _random(lib: Any, host: Host) -> dict[str, Callable]:
 
 def _losses(lib: Any, host: Host) -> dict[str, Callable]:
     plain, plain_log, entropy = lib.softmax, lib.log_softmax, lib.softmax_cross_entropy
-    back, back_log = lib.softmax_backward, lib.log_softmax_backward
+    back, back_log, plain_ctc = lib.softmax_backward, lib.log_softmax_backward, lib.ctc_loss
 
     def last(x: Array, axis: int) -> bool:
         return axis in (-1, x.ndim - 1) and x.ndim > 0
@@ -107,9 +107,15 @@ def _losses(lib: Any, host: Host) -> dict[str, Callable]:
     def softmax_cross_entropy(z: Array, labels: Array, *how: Any) -> tuple:
         return losses.softmax_cross_entropy(host, z, labels, *how) if fits(z) else entropy(z, labels, *how)
 
+    def ctc_loss(logits: Array, *, labels: Array, steps: Array, lengths: Array, blank: int) -> tuple:
+        if logits.size and fits(logits) and losses.ctc_fits(labels, logits.dtype):
+            return losses.ctc(host, logits, labels, steps, lengths, blank)
+        return plain_ctc(logits, labels=labels, steps=steps, lengths=lengths, blank=blank)
+
     return {
         "softmax": softmax, "log_softmax": log_softmax, "softmax_backward": softmax_backward,
         "log_softmax_backward": log_softmax_backward, "softmax_cross_entropy": softmax_cross_entropy,
+        "ctc_loss": ctc_loss,
     }  # fmt: skip
 
 
