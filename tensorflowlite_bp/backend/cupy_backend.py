@@ -194,6 +194,10 @@ def getitem(x: Array, *, index: Any) -> Array:
     return x[_constants.index(index)]
 
 
+def take_rows(arrays: list[Array], index: Array) -> list[Array]:
+    return [a.take(index, 0) for a in arrays]
+
+
 def setitem(x: Array, value: Array, *, index: Any) -> Array:
     return cupy_scatter.setitem(xp, x, value, _constants.index(index))
 

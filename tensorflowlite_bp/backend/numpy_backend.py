@@ -181,7 +181,19 @@ def copy(x: Array) -> Array:
 
 
 def getitem(x: Array, *, index: Any) -> Array:
+    if type(index) is ndarray and index.ndim and x.ndim > 1 and native is not None:
+        rows = native.take_rows([x], index)
+        if rows is not None:
+            return rows[0]
     return x[index]
+
+
+def take_rows(arrays: list[Array], index: Array) -> list[Array]:
+    if native is not None:
+        rows = native.take_rows(arrays, index)
+        if rows is not None:
+            return rows
+    return [a.take(index, 0) for a in arrays]
 
 
 def setitem(x: Array, value: Array, *, index: Any) -> Array:

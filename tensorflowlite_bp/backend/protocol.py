@@ -90,6 +90,10 @@ class Backend(Protocol):
         """x[index]: a view for a basic index, a copy for an advanced one."""
         ...
 
+    def take_rows(self, arrays: list[Array], index: Array) -> list[Array]:
+        """[a[index] for a in arrays], for an array of integers that are not negative."""
+        ...
+
     def setitem(self, x: Array, value: Array, *, index: Any) -> Array:
         """A copy of x with x[index] = value."""
         ...
