@@ -29,7 +29,8 @@ from numpy import (
 
 from .._typing import Array, Axis, Shape
 from ..errors import message
-from . import attention, chunked, common, conv, ctc, draws, fused, narrow, pool, series
+from . import attention, chunked, common, ctc, draws, fused, narrow, pool, series
+from . import conv as convolution
 from .fused import (
     DIRECT,
     avg_pool_forward,
@@ -401,16 +402,30 @@ def product(a: Array, b: Array) -> Array:
     return narrow.product(a, b) if common.is_narrow(a.dtype) else a.dot(b)
 
 
+def conv(x: Array, w: Array, b: Array | None, *, relu, strides, pads, dilation, groups) -> Array:
+    return convolution.forward(np, product, x, w, strides, pads, dilation, groups, DIRECT, b, relu)
+
+
+def conv_backward(
+    g: Array, x: Array, w: Array, mask: Array | None, needs: tuple[bool, bool, bool], *, groups, **how
+) -> tuple:
+    if groups == 1:
+        found = convolution.all_at_once(DIRECT, g, x, w, mask, needs, **how)
+        if found is not None:
+            return found
+    return convolution.fused_backward(_this, g, x, w, mask, needs, groups=groups, **how)
+
+
 def conv_forward(x: Array, w: Array, *, strides, pads, dilation, groups) -> Array:
-    return conv.forward(np, product, x, w, strides, pads, dilation, groups, DIRECT)
+    return convolution.forward(np, product, x, w, strides, pads, dilation, groups, DIRECT)
 
 
 def conv_input_grad(g: Array, w: Array, *, x_shape, strides, pads, dilation, groups) -> Array:
-    return conv.input_grad(np, product, g, w, x_shape, strides, pads, dilation, groups, DIRECT)
+    return convolution.input_grad(np, product, g, w, x_shape, strides, pads, dilation, groups, DIRECT)
 
 
 def conv_weight_grad(g: Array, x: Array, *, w_shape, strides, pads, dilation, groups) -> Array:
-    return conv.weight_grad(np, product, g, x, w_shape, strides, pads, dilation, groups, DIRECT)
+    return convolution.weight_grad(np, product, g, x, w_shape, strides, pads, dilation, groups, DIRECT)
 
 
 def max_pool_gather(x: Array, *, index, window, strides, pads) -> Array:
