@@ -217,32 +217,29 @@ def fused_forward(lib: Any, x: Array, w: Array, b: Array | None, *, relu: bool, 
 
 
 def fused_backward(
-    lib: Any, g: Array, x: Array, w: Array, mask: Array | None, needs: tuple[bool, bool, bool], **how: Any
+    lib: Any,
+    g: Array,
+    x: Array,
+    w: Array,
+    mask: Array | None,
+    needs: tuple[bool, bool, bool],
+    *,
+    direct: Direct = NONE,
+    **how: Any,
 ) -> tuple[Array | None, Array | None, Array | None]:
     """(dx, dw, db) of fused_forward, those needed. mask: what it gave where it applied ReLU, else None."""
+    channels, filters = w.shape[-2:]
+    wide, deep = needs[0] and filters > ADDING * channels, needs[1] and ADDING * filters < channels
+    if how["groups"] == 1 and not (wide or deep):  # those go the other ways of input_grad, weight_grad
+        steps = how["strides"], how["pads"], how["dilation"]
+        found = direct.backward(g, x, w, mask, needs, *steps)
+        if found is not None:
+            return found
     if mask is not None:
         g = lib.relu_backward(g, mask)
     dx = lib.conv_input_grad(g, w, x_shape=x.shape, **how) if needs[0] else None
     dw = lib.conv_weight_grad(g, x, w_shape=w.shape, **how) if needs[1] else None
     return dx, dw, lib.sum_to(g, shape=w.shape[-1:]) if needs[2] else None
-
-
-def all_at_once(
-    direct: Direct,
-    g: Array,
-    x: Array,
-    w: Array,
-    mask: Any,
-    needs: Any,
-    strides: Ints,
-    pads: Any,
-    dilation: Ints,
-) -> tuple | None:
-    """fused_backward of one group in one kernel; None where there is none, or where it is not the fastest."""
-    channels, filters = w.shape[-2:]
-    if (needs[0] and filters > ADDING * channels) or (needs[1] and ADDING * filters < channels):
-        return None
-    return direct.backward(g, x, w, mask, needs, strides, pads, dilation)
 
 
 # ------------------------------------------------------------------ kernels turned, groups put side by side

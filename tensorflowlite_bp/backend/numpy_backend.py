@@ -406,26 +406,10 @@ def conv(x: Array, w: Array, b: Array | None, *, relu, strides, pads, dilation, 
     return convolution.forward(np, product, x, w, strides, pads, dilation, groups, DIRECT, b, relu)
 
 
-def conv_backward(
-    g: Array, x: Array, w: Array, mask: Array | None, needs: tuple[bool, bool, bool], *, groups, **how
-) -> tuple:
-    if groups == 1:
-        found = convolution.all_at_once(DIRECT, g, x, w, mask, needs, **how)
-        if found is not None:
-            return found
-    return convolution.fused_backward(_this, g, x, w, mask, needs, groups=groups, **how)
-
-
-def conv_forward(x: Array, w: Array, *, strides, pads, dilation, groups) -> Array:
-    return convolution.forward(np, product, x, w, strides, pads, dilation, groups, DIRECT)
-
-
-def conv_input_grad(g: Array, w: Array, *, x_shape, strides, pads, dilation, groups) -> Array:
-    return convolution.input_grad(np, product, g, w, x_shape, strides, pads, dilation, groups, DIRECT)
-
-
-def conv_weight_grad(g: Array, x: Array, *, w_shape, strides, pads, dilation, groups) -> Array:
-    return convolution.weight_grad(np, product, g, x, w_shape, strides, pads, dilation, groups, DIRECT)
+conv_backward = partial(convolution.fused_backward, _this, direct=DIRECT)
+conv_forward = partial(convolution.forward, np, product, direct=DIRECT)
+conv_input_grad = partial(convolution.input_grad, np, product, direct=DIRECT)
+conv_weight_grad = partial(convolution.weight_grad, np, product, direct=DIRECT)
 
 
 def max_pool_gather(x: Array, *, index, window, strides, pads) -> Array:
