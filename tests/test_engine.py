@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 import tensorflowlite_bp as bp
 from tensorflowlite_bp.errors import DTypeError, GradientError, ShapeError
+from tensorflowlite_bp.testing import check_grads
 
 
 def leaf(data, dtype=float):
@@ -276,3 +278,66 @@ def test_detached_values_are_constants():
     (x * d).sum().backward()
     assert x.grad.item() == 4.0
     assert math.isclose(float(x.detach()[0]), 2.0)
+
+
+# ------------------------------------------------------------------ slices of one tensor
+SLICES = {
+    "all of an axis": lambda x: [x[:, k] for k in range(4)],
+    "some of an axis": lambda x: [x[:, 0], x[:, -1]],
+    "one twice": lambda x: [x[:, 1], x[:, 1], x[:, 0], x[:, 2], x[:, 3]],
+    "pieces": lambda x: [x[..., :2], x[..., 2:2], x[..., 2:]],
+    "pieces that overlap": lambda x: [x[..., :3], x[..., 2:]],
+    "every other": lambda x: [x[:, ::2], x[:, 1::2]],
+    "boxes": lambda x: [x[0, :2], x[0, 2:], x[1:]],
+    "new axes": lambda x: [x[None, 0], x[1, ..., None]],
+    "single elements": lambda x: [x[0, 1, 2], x[1, 3, 4]],
+    "whole": lambda x: [x[...], x[:]],
+    "and itself": lambda x: [x[:, 0], x * 2.0, x[:, 1]],
+    "itself first": lambda x: [x[0], x[1], x[:, [0, 0]], x.T],
+    "split": lambda x: bp.numpy.split(x, [1, 3], axis=2),
+    "unstack": lambda x: list(bp.unstack(x, axis=1)),
+    "turned": lambda x: [part.T for part in bp.unstack(x.transpose(2, 0, 1))],
+}
+
+
+@pytest.mark.parametrize("computed", [False, True], ids=["leaf", "computed"])
+@pytest.mark.parametrize("case", SLICES)
+def test_cotangents_of_slices_are_one_array(case, computed):
+    """Equal to the sum of what each slice gives by itself, in every walk, and the walk may be repeated."""
+    r = np.random.default_rng(0)
+    x = r.normal(size=(2, 4, 5))
+    weights = [r.normal(size=p.shape) for p in SLICES[case](bp.tensor(x))]
+    expected = np.zeros_like(x)
+    for k, w in enumerate(weights):
+        leaf = bp.tensor(x, requires_grad=True)
+        (SLICES[case](leaf)[k] * w).sum().backward()
+        expected += leaf.grad.numpy() * (3.0 if computed else 1.0)
+
+    def f(leaf):
+        whole = leaf * 3.0 if computed else leaf
+        return sum((p * w).sum() for p, w in zip(SLICES[case](whole), weights, strict=True))
+
+    leaf = bp.tensor(x, requires_grad=True)
+    out = f(leaf)
+    out.backward(retain_graph=True)
+    np.testing.assert_allclose(leaf.grad.numpy(), expected, rtol=1e-13)
+    out.backward()
+    np.testing.assert_allclose(leaf.grad.numpy(), 2 * expected, rtol=1e-13)
+    np.testing.assert_allclose(bp.grad(f)(x), expected, rtol=1e-13)
+    check_grads(lambda v: f(v * v), [x], order=2)
+
+
+def test_slices_do_not_cost_an_array_each():
+    x = bp.tensor(np.ones((50, 40, 100)), requires_grad=True)
+
+    def run():
+        x.grad = None
+        whole = x * 2.0
+        sum(part * float(k) for k, part in enumerate(bp.unstack(whole))).sum().backward()
+
+    run()
+    tracemalloc.start()
+    run()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6 * x.nbytes, peak

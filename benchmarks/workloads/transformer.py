@@ -42,8 +42,8 @@ def loss(F, p, x, y):
         block = lambda name, i=i: p[f"{i}.{name}"]
         a = F.layer_norm(h, block("scale1"), block("offset1"))
         a = F.reshape(F.linear(a, block("qkv"), block("qkv_bias")), (BATCH, TIME, 3, HEADS, -1))
-        a = F.transpose(a, (2, 0, 3, 1, 4))  # (q k v, batch, heads, time, features of a head)
-        a = F.reshape(F.transpose(F.attention(a[0], a[1], a[2]), (0, 2, 1, 3)), (BATCH, TIME, FEATURES))
+        q, k, v = (F.transpose(a[:, :, j], (0, 2, 1, 3)) for j in range(3))  # (batch, heads, time, features)
+        a = F.reshape(F.transpose(F.attention(q, k, v), (0, 2, 1, 3)), (BATCH, TIME, FEATURES))
         h = h + F.linear(a, block("project"), block("project_bias"))
         a = F.layer_norm(h, block("scale2"), block("offset2"))
         a = F.gelu(F.linear(a, block("up"), block("up_bias")))

@@ -25,6 +25,7 @@ from .modes import enable_grad, no_grad, recording
 from .node import ClosedLeaf, Leaf, Node, NodeN, Parts, by_seq, next_seq
 from .op import Op, Spec, graph
 from .overwrites import check_overwritten, overwritten
+from .placed import Placed, made, place
 from .tensor import Tensor, to_array, wrap
 
 _accumulate = threading.Lock()  # `leaf.grad = leaf.grad + g` by two threads at once
@@ -130,6 +131,8 @@ def _run_raw(root: Any, g: Any, retain: bool) -> list[tuple[Leaf, Any]]:
             if g is None:
                 continue
             if type(g) is not kind:
+                if type(g) is Placed:
+                    g = g.made()
                 kind = type(g)
                 F = by_type[kind]
             p = n.p0
@@ -163,8 +166,11 @@ def _run_raw(root: Any, g: Any, retain: bool) -> list[tuple[Leaf, Any]]:
         elif g is None:
             continue
         elif cls is not NodeN:  # a leaf: ours, or another library's
-            found.append((n, g))
+            found.append((n, made(g)))
         else:
+            g = made(g)
+            if n.op.places and place(grads, n, g, None if retain else FREED):
+                continue
             needs = tuple([p is not None for p in n.parents])
             for p, i in zip(n.parents, _pull_raw(n, g, needs), strict=True):
                 if p is not None and i is not None:
@@ -258,16 +264,18 @@ def pull(
         for n in order:
             if n in wanted or n not in grads:
                 continue
-            g = grads.pop(n)
+            g = made(grads.pop(n))
             parents = n.parents
             needs = tuple([p in needed for p in parents])
+            if not create_graph and n.op.places and place(grads, n, g, None if retain else FREED):
+                continue
             pulled = pull_graph(n, g, needs, arguments(n), n) if create_graph else _pull_raw(n, g, needs)
             for p, need, i in zip(parents, needs, pulled, strict=True):
                 if need and i is not None:
                     grads[p] = i if p not in grads else grads[p] + i
             if not retain and not create_graph:
                 n.free(FREED)
-    out = [grads.get(t) for t in targets]
+    out = [made(grads.get(t)) for t in targets]
     return out if create_graph else [wrap_raw(g) for g in out]
 
 

@@ -75,6 +75,7 @@ class Op:
         "keeps",
         "linear",
         "name",
+        "places",
         "promotes",
         "reference",
         "s0",
@@ -105,6 +106,7 @@ class Op:
         aux: bool = False,
         reference: Callable | None = None,
         view: bool = False,
+        places: bool = False,
         domain: tuple[float, float] | None = None,
         register: bool = True,
     ) -> None:
@@ -141,6 +143,7 @@ class Op:
         self.aux = aux  # forward gives (out, aux), and rules get aux in place of out
         self.reference = reference  # the same function in plain ops, for every order and mode
         self.view = view
+        self.places = places  # a slice, params["index"], of one tensor: see placed.py
         self.domain = domain
         self.checked = False  # by debug.py
         self.call: Callable | None = None  # the public function

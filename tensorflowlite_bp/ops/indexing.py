@@ -44,6 +44,7 @@ def on_host(index: Any) -> Any:
     saves=("x.shape",),
     linear="joint",
     view=True,
+    places=True,
 )
 def getitem(x: Any, index: Any) -> Arguments:
     """x[index], for every index NumPy takes: a view for a basic one, a copy for integer or boolean arrays."""
