@@ -52,6 +52,13 @@ def version():
     return "0"
 
 
+def with_headers(source):
+    """The text of a source of CUDA and, behind it, of every header of ours that it includes, at any depth."""
+    text = source.read_text(encoding="utf-8")
+    headers = re.findall(r'^#include "(cuda/.+)"', text, re.MULTILINE)
+    return "".join([text, *[with_headers(KERNELS / name) for name in headers]])
+
+
 class Build(build_ext):
     """Compiles side by side, recompiles only what changed, replaces the library in one move."""
 
@@ -197,9 +204,8 @@ class Build(build_ext):
         which build for other GPUs, compile nothing twice. make(source, folder) leaves made.o, and may leave
         more.
         """
-        headers = sorted(p for suffix in ("h", "cuh") for p in KERNELS.glob(f"cuda/*.{suffix}"))
-        text = b"".join(path.read_bytes() for path in [*headers, source])
-        name = f"{source.stem}-{hashlib.sha256(text + repr(how).encode()).hexdigest()[:16]}"
+        digest = hashlib.sha256((with_headers(source) + repr(how)).encode()).hexdigest()[:16]
+        name = f"{source.stem}-{digest}"
         made = CUDA_OBJECTS / f"{name}.o"
         if self.force or not made.exists():
             CUDA_OBJECTS.mkdir(parents=True, exist_ok=True)

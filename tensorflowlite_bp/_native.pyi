@@ -120,10 +120,21 @@ def scatter_rows(x: _Array, index: _Array, shape: _Ints) -> _Array | None:
     """zeros(shape) with x added at the rows that index names, in its order."""
 
 # --------------------------------------------------- convolution, attention
-def conv_forward(x: _Array, w: _Array, strides: _Ints, pads: _Pairs, dilation: _Ints) -> _Array | None: ...
-def conv_weight_grad(
-    g: _Array, x: _Array, w_shape: _Ints, strides: _Ints, pads: _Pairs, dilation: _Ints
+def conv_forward(
+    x: _Array, w: _Array, b: _Array | None, relu: bool, strides: _Ints, pads: _Pairs, dilation: _Ints
 ) -> _Array | None: ...
+def conv_backward(
+    g: _Array,
+    x: _Array,
+    w: _Array | _Ints,
+    out: _Array | None,
+    need_dx: bool,
+    need_dw: bool,
+    need_db: bool,
+    strides: _Ints,
+    pads: _Pairs,
+    dilation: _Ints,
+) -> tuple[_Array | None, _Array | None, _Array | None] | None: ...
 def depthwise_forward(x: _Array, w: _Array, strides: _Ints, dilation: _Ints) -> _Array | None: ...
 def depthwise_weight_grad(
     g: _Array, x: _Array, w_shape: _Ints, strides: _Ints, dilation: _Ints

@@ -252,7 +252,7 @@ class Orthogonal(RandomInitializer):
         q, r = np.linalg.qr(drawn.numpy())
         q *= np.sign(np.diag(r))  # makes the distribution uniform
         matrix = q.T if rows < columns else q
-        made = np.asarray(self.gain * matrix.reshape(shape), np_dtype(dtype))
+        made = np.asarray(self.gain * matrix.reshape(shape), np_dtype(dtype), order="C")
         return ops.asarray(made, device=drawn.device)
 
 

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import struct
 import subprocess
@@ -45,21 +46,29 @@ def run(*command, **kwargs):
     return done
 
 
+def with_headers(source, seen=()):
+    """The text of a source and, behind it, of every header of ours that it includes, at any depth."""
+    text, found = source.read_text(), []
+    for name in re.findall(r'^#include "(.+)"', text, re.MULTILINE):
+        header = KERNELS / name if (KERNELS / name).exists() else source.parent / name
+        if header not in seen:
+            found.append(with_headers(header, (*seen, source)))
+    return "".join([text, *found])
+
+
 def build(name, sources, flags, link=()):
     """The objects of `sources`, (file, own flags) each, linked into build/emulator/name; compiled again only
     when a source, a header or a flag has changed.
     """
     folder = ROOT / "build" / "emulator"
     folder.mkdir(parents=True, exist_ok=True)
-    headers = sorted([*KERNELS.glob("cuda/*.cuh"), *KERNELS.glob("cuda/*.h"), *KERNELS.glob("emulator/*.h")])
-    shared = hashlib.sha256(b"".join(p.read_bytes() for p in headers)).hexdigest()
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of pytest-xdist's workers one builds
 
         def compile_one(job):
             source, own = job
             command = [CXX, *FLAGS, *flags, *own, "-x", "c++", "-c", source]
-            key = hashlib.sha256((shared + source.read_text() + repr(command)).encode()).hexdigest()[:16]
+            key = hashlib.sha256((with_headers(source) + repr(command)).encode()).hexdigest()[:16]
             made = folder / f"{source.stem}-{key}.o"
             if not made.exists():
                 run(*command, "-o", made)

@@ -270,6 +270,8 @@ CASES = [
     OpCase("embedding", normal((5, 3)), call=lambda f, w: f(ROWS, w), numpy=lambda w: w[ROWS]),
     OpCase("dropout", normal((3, 4)), [{"rate": 0.4, "training": False}], numpy=lambda x, **_: x),
     # ------------------------------------------------------------------ convolution, pooling (values: tests/test_conv.py)
+    OpCase("conv", normal((2, 6, 5, 4), (3, 2, 4, 6), (6,)), grid(strides=[1, 2], padding=["valid", "same"])),
+    OpCase("conv", normal((2, 6, 5, 4), (3, 2, 2, 6), (6,)), grid(activation=["relu"], groups=[2], dilation=[1, 2]), id="conv-relu"),
     OpCase("conv_forward", normal((2, 6, 5, 4), (3, 2, 2, 6)), [dict(CONV, strides=s, dilation=d) for s, d in [((1, 1), (1, 1)), ((2, 1), (1, 2))]]),
     OpCase("conv_input_grad", normal((2, 5, 6, 3), (3, 2, 4, 3)), [dict(CONV, x_shape=(2, 6, 5, 4), groups=1)]),
     OpCase("conv_weight_grad", normal((2, 5, 6, 6), (2, 6, 5, 4)), [dict(CONV, w_shape=(3, 2, 2, 6))]),

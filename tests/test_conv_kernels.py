@@ -10,6 +10,8 @@ from tensorflowlite_bp.backend.windows import padded
 if native is None:
     pytest.skip(f"no compiled kernels: {why_not}", allow_module_level=True)
 
+HOW = (1, 1), ((0, 0), (0, 0)), (1, 1)
+
 # (x, window, filters, strides, pads, dilation)
 CASES = [
     ((2, 9, 8, 16), (3, 3), 24, (1, 1), ((0, 0), (0, 0)), (1, 1)),
@@ -22,6 +24,10 @@ CASES = [
     ((1, 4, 5, 6, 12), (2, 3, 2), 9, (1, 2, 1), ((0, 0), (1, 1), (0, 1)), (1, 1, 2)),
     ((1, 3, 3, 300), (3, 3), 2, (1, 1), ((1, 1), (1, 1)), (1, 1)),
     ((9, 12, 12, 32), (3, 3), 64, (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    ((3, 6, 6, 1), (3, 3), 6, (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    ((2, 7, 7, 3), (5, 5), 1, (1, 1), ((4, 4), (4, 0)), (1, 1)),
+    ((2, 9, 1), (3,), 18, (1,), ((2, 2),), (2,)),
+    ((2, 1, 1, 3), (1, 1), 5, (1, 1), ((0, 0), (0, 0)), (1, 1)),
     ((2, 3, 40, 700), (3, 3), 36, (1, 1), ((0, 0), (0, 0)), (1, 1)),  # a window deeper than the cache's share
 ]
 
@@ -40,10 +46,30 @@ def test_against_the_composition(isa, threads, dtype, shape, window, filters, st
     dw = conv.weight_grad(np, np.dot, g, x, w.shape, *how, 1)
     dx = conv.input_grad(np, np.dot, g, w, x.shape, *how, 1)
     named = dict(zip(("strides", "pads", "dilation"), how, strict=True), groups=1)
+    b = r.integers(-40, 40, filters).astype(dtype)
+    out = np.maximum(want + b, 0)
+    masked = g * (out > 0)
+    fused = {
+        "dx": conv.input_grad(np, np.dot, masked, w, x.shape, *how, 1),
+        "dw": conv.weight_grad(np, np.dot, masked, x, w.shape, *how, 1),
+        "db": masked.reshape(-1, filters).sum(0),
+    }
+    flows = max(strides) == 1
     for count in (1, 3):  # sums of whole numbers are exact in any order
         threads(count)
-        assert (native.conv_forward(x, w, *how) == want).all()
-        assert filters < 16 or (native.conv_weight_grad(g, x, w.shape, *how) == dw).all()
+        assert (native.conv_forward(x, w, None, False, *how) == want).all()
+        assert (native.conv_forward(x, w, b, False, *how) == want + b).all()
+        assert (native.conv_forward(x, w, b, True, *how) == out).all()
+        assert (native.conv_backward(g, x, w.shape, None, False, True, False, *how)[1] == dw).all()
+        assert flows or native.conv_backward(g, x, w, None, True, True, True, *how) is None
+        for needs in [(flows, True, True), (False, True, True), (flows, False, False), (False, False, True)]:
+            found = native.conv_backward(g, x, w, out, *needs, *how)
+            for need, got, expected in zip(needs, found, fused.values(), strict=True):
+                assert got is None if not need else (got == expected).all()
+        for got, expected in zip(
+            numpy_backend.conv_backward(g, x, w, out, (True,) * 3, **named), fused.values(), strict=True
+        ):
+            assert (got == expected).all()
         assert (numpy_backend.conv_weight_grad(g, x, w_shape=w.shape, **named) == dw).all()
         assert (numpy_backend.conv_input_grad(g, w, x_shape=x.shape, **named) == dx).all()
 
@@ -54,41 +80,59 @@ def test_bits_do_not_depend_on_threads(threads):
         r.normal(size=(11, 14, 13, 20)).astype(np.float32),
         r.normal(size=(3, 3, 20, 40)).astype(np.float32),
     )
+    b = r.normal(size=40).astype(np.float32)
     how = ((1, 1), ((1, 1), (1, 1)), (1, 1))
     found = []
     for count in (1, 2, 5):
         threads(count)
-        out = native.conv_forward(x, w, *how)
-        found.append((out, native.conv_weight_grad(out, x, w.shape, *how)))
-    for out, dw in found[1:]:
-        assert (out == found[0][0]).all()
-        assert (dw == found[0][1]).all()
+        out = native.conv_forward(x, w, b, True, *how)
+        found.append((out, *native.conv_backward(out - 1, x, w, out, True, True, True, *how)))
+    for run in found[1:]:
+        assert all((a == b).all() for a, b in zip(run, found[0], strict=True))
 
 
 def test_what_the_kernel_does_not_take():
     x, w, how = np.ones((1, 6, 6, 16)), np.ones((3, 3, 16, 4)), ((1, 1), ((0, 0), (0, 0)), (1, 1))
-    assert native.conv_forward(x, w, *how) is not None
-    assert native.conv_forward(x.astype(int), w, *how) is None
-    assert native.conv_forward(x, w.astype(np.float32), *how) is None
-    assert native.conv_forward(x.transpose(0, 2, 1, 3), w, *how) is None
-    assert native.conv_forward(x, w, (1, 1), ((-1, 0), (0, 0)), (1, 1)) is None  # crops
-    assert native.conv_forward(np.ones((1, 6, 6, 1)), np.ones((3, 3, 1, 4)), *how) is None  # short runs
-    assert native.conv_forward(x[:, :2], w, *how) is None  # smaller than the window
-    assert (
-        native.conv_weight_grad(np.ones((1, 4, 4, 4)), x, w.shape, *how) is None
-    )  # fewer filters than a vector
-    assert native.conv_weight_grad(np.ones((1, 4, 4, 5)), x, (3, 3, 16, 20), *how) is None
+    forward = lambda x, w, b=None, how=how: native.conv_forward(x, w, b, False, *how)
+    assert forward(x, w) is not None
+    assert forward(x.astype(int), w) is None
+    assert forward(x, w.astype(np.float32)) is None
+    assert forward(x.transpose(0, 2, 1, 3), w) is None
+    assert forward(x, w, how=((1, 1), ((-1, 0), (0, 0)), (1, 1))) is None  # crops
+    assert forward(x[:, :2], w) is None  # smaller than the window
+    assert forward(x, w, np.ones(5)) is None
+    assert forward(x, w, np.ones(4, np.float32)) is None
+    backward = lambda g, x, w, out=None, need=False, how=how: native.conv_backward(
+        g, x, w, out, need, True, False, *how
+    )
+    g = np.ones((1, 4, 4, 4))
+    assert backward(g, x, w.shape) is not None
+    assert backward(np.ones((1, 4, 4, 5)), x, w.shape) is None
+    assert backward(g, x, w.shape, need=True) is None  # dx needs the weights
+    assert backward(g, x, w, out=np.ones((1, 4, 4, 5))) is None
+    wide = ((1, 1), ((3, 3), (0, 0)), (1, 1))  # the gradient of x is cropped
+    assert backward(np.ones((1, 10, 4, 4)), x, w, how=wide) is not None
+    assert backward(np.ones((1, 10, 4, 4)), x, w, need=True, how=wide) is None
 
 
 def test_infinities_and_nan_go_where_they_belong():
+    """Also where the filters are fewer than a vector's lanes, and the cotangent's next position is read."""
     x = np.ones((1, 5, 5, 16), np.float32)
     x[0, 2, 2, 3] = np.nan
     x[0, 0, 0, 0] = np.inf
     w = np.ones((3, 3, 16, 4), np.float32)
-    out = native.conv_forward(x, w, (1, 1), ((0, 0), (0, 0)), (1, 1))
+    out = native.conv_forward(x, w, None, False, (1, 1), ((0, 0), (0, 0)), (1, 1))
     assert np.isnan(out).all()
+    assert np.isnan(native.conv_forward(x, w, np.ones(4, np.float32), True, *HOW)).all()
     x[0, 2, 2, 3] = 1
-    out = native.conv_forward(x, w, (1, 1), ((0, 0), (0, 0)), (1, 1))
+    g = np.ones((1, 3, 3, 4), np.float32)
+    g[0, 1, 1, 3], g[0, 2, 2, 3] = np.nan, np.inf
+    dw, db = native.conv_backward(g, np.ones_like(x), w, None, False, True, True, *HOW)[1:]
+    assert np.isnan(dw[..., 3]).all()
+    assert (dw[..., :3] == 9).all()
+    assert np.isnan(db[3])
+    assert (db[:3] == 9).all()
+    out = native.conv_forward(x, w, None, False, (1, 1), ((0, 0), (0, 0)), (1, 1))
     assert np.isinf(out[0, 0, 0]).all()
     assert np.isfinite(out[0, 1:]).all()
 

@@ -5,6 +5,7 @@ import pytest
 from cuda_hosts import FLOATS, close, hosts, named, offset
 
 from tensorflowlite_bp.backend import common
+from tensorflowlite_bp.backend import ctc as reference
 from tensorflowlite_bp.backend.cuda import losses
 
 host = hosts
@@ -83,3 +84,56 @@ def test_nothing_to_do(host, shape):
         loss, grad = losses.softmax_cross_entropy(host, x, np.empty(0, int), None, None, 0.0, 2, True)
         assert loss == 0
         assert grad.shape == shape
+
+
+# samples, time, classes, longest label
+SPELLINGS = [(1, 1, 2, 1), (4, 9, 6, 4), (3, 40, 5, 30), (2, 11, 300, 5), (2, 7, 3, 0), (2, 260, 4, 200)]
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=named)
+@pytest.mark.parametrize("shape", SPELLINGS)
+def test_ctc(host, dtype, shape):
+    """Lengths of all kinds, labels that no path spells, samples without steps, repeated characters."""
+    samples, time, classes, most = shape
+    r = np.random.default_rng(3)
+    blank = classes // 2
+    logits = (2 * r.normal(size=(samples, time, classes))).astype(dtype)
+    labels = r.choice([c for c in range(classes) if c != blank], (samples, most))
+    steps, lengths = r.integers(0, time + 1, samples), r.integers(0, most + 1, samples)
+    steps[0], lengths[0] = time, most if samples > 1 else 0
+    loss, grad = losses.ctc(host, logits, labels, steps, lengths, blank)
+    args = logits.astype(float), labels, steps, lengths, blank
+    want, want_grad = reference.loss_and_grad(np, np.add.at, *args)
+    assert (loss.dtype, grad.dtype) == (dtype, dtype)
+    np.testing.assert_array_equal(np.isinf(loss.astype(float)), np.isinf(want))
+    some = np.isfinite(want)
+    close(loss[some], want[some], 16)
+    close(grad, want_grad, 64, terms=1.0)
+    again = losses.ctc(host, logits, labels, steps, lengths, blank)[1]
+    assert again.tobytes() == grad.tobytes()
+
+
+def test_ctc_of_torch(host):
+    torch = pytest.importorskip("torch")
+    r = np.random.default_rng(4)
+    logits, labels = r.normal(size=(6, 50, 7)), r.integers(1, 7, (6, 20))
+    steps, lengths = np.array([50, 50, 49, 33, 50, 41]), np.array([20, 3, 7, 0, 19, 12])
+    loss, grad = losses.ctc(host, logits, labels, steps, lengths, 0)
+    x = torch.tensor(logits, requires_grad=True)
+    logp = x.log_softmax(-1).transpose(0, 1)
+    t = [torch.tensor(a) for a in (labels, steps, lengths)]
+    want = torch.nn.functional.ctc_loss(logp, *t, reduction="none")
+    want.sum().backward()
+    np.testing.assert_allclose(loss, want.detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(grad, x.grad.numpy(), rtol=1e-10, atol=1e-12)
+
+
+def test_ctc_of_what_is_no_class_is_nan(host):
+    logits, labels = np.zeros((3, 4, 3), np.float32), np.array([[1, 2], [1, 3], [-1, 2]])
+    loss, grad = losses.ctc(host, logits, labels, np.full(3, 4), np.full(3, 2), 0)
+    assert np.isnan(loss).tolist() == [False, True, True]
+    assert np.isfinite(grad).all()
+    lengths = np.array([3, 2, 2]), np.array([2, 5, -1])
+    loss, grad = losses.ctc(host, logits, np.ones((3, 2), int), lengths[1], lengths[0], 0)
+    assert np.isnan(loss).all()
+    assert not grad.any()

@@ -14,6 +14,7 @@ import test_cuda_losses
 import test_cuda_norms
 import test_cuda_optimizers
 import test_cuda_products
+import test_cuda_recurrent
 from cuda_hosts import KERNELS, Recorder, build, emulator, emulator_module, kernel_sources, needs_emulator
 
 from tensorflowlite_bp.backend.cuda import losses
@@ -35,6 +36,8 @@ def draw(host, dtypes):
             for extras in (False, True):
                 test_cuda_losses.test_cross_entropy(host, dtype, shape, 1, extras)
                 test_cuda_losses.test_softmax(host, dtype, shape, extras)
+        for shape in test_cuda_losses.SPELLINGS[1:3]:
+            test_cuda_losses.test_ctc(host, dtype, shape)
         for shape in ((7, 3), (40, 16), (129, 264)):
             test_cuda_norms.test_column_sums(host, dtype, shape, shape[0] % 2)
             test_cuda_norms.test_batch_norm(host, dtype, shape, -1, True)
@@ -61,6 +64,8 @@ def draw(host, dtypes):
         test_cuda_gather.test_embedding_gradient(host, dtype, 5, 700, 9)
         for case in (*test_cuda_gather.POOLS[2:4], test_cuda_gather.POOLS[-1]):
             test_cuda_gather.test_pooling(host, dtype, case, 2, 3)
+        for kind in test_cuda_recurrent.reference.KINDS:
+            test_cuda_recurrent.test_against_the_composition(host, kind, True, kind == "gru", dtype)
         for turns in test_cuda_products.TURNS:
             test_cuda_products.test_gemm(host, dtype, 5, 7, 3, *turns)
             test_cuda_products.test_gemm(host, dtype, 3, 700, 5, *turns)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cuda_hosts import emulator_module, needs_emulator
 from test_cupy_backend import cotangent, on_device
-from test_cupy_training import FITS, MODELS, OPTIMIZERS, check_fit, dense, train
+from test_cupy_training import FITS, MODELS, OPTIMIZERS, check_fit, dense, sentences, train
 from test_ops import PARAMS, arguments, function
 
 import tensorflowlite_bp as bp
@@ -38,6 +38,10 @@ KERNELS = {
     "avg_pool_input_grad": "avg_pool_grad<",
     "scatter_add": "embedding_runs<",
     "scaled_dot_product_attention": "attention<",
+    "ctc_losses": "ctc<",
+    "lstm": "recurrent_backward<",
+    "gru": "recurrent_backward<",
+    "simple_rnn": "recurrent_backward<",
 }
 
 
@@ -91,7 +95,7 @@ def test_optimizers(optimizer):
 def test_a_whole_fit(make, shape):
     check_fit(make, shape, kernels=emulator_module())
     ran = {name.partition("<")[0] for name in fake_cupy.machine.kernels}
-    assert ran >= {"adam", "begin_step", "set_words", "dropout"}
+    assert ran >= {"adam", "begin_step", "set_words", "recurrent" if make is sentences else "dropout"}
 
 
 @pytest.mark.parametrize(("dtype", "bits"), [("float16", 10), ("bfloat16", 7)])

@@ -162,7 +162,7 @@ class Steps(bp.callbacks.Callback):
         return [{name: after[name] - before[name] for name in after} for before, after in pairs]
 
 
-FITS = [(dense, (48, 8)), (regularised, (48, 8, 8, 2)), (transformer, (48, 5))]
+FITS = [(dense, (48, 8)), (regularised, (48, 8, 8, 2)), (transformer, (48, 5)), (sentences, (48, 5))]
 
 
 def fitted(make, shape, optimizer="adam", **how):
@@ -170,6 +170,9 @@ def fitted(make, shape, optimizer="adam", **how):
     bp.random.seed(5)
     x, y = problem(make, shape)
     model, steps = make(), Steps()
+    model(
+        bp.tensor(backend.current().asarray(x[:1]))
+    )  # builds it: an orthogonal matrix is drawn, and factored, on the host
     loss = bp.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["accuracy"], **how)
     history = model.fit(x, y, batch_size=8, verbose=0, callbacks=[steps]).history

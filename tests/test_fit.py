@@ -510,3 +510,71 @@ def test_raw_batches_become_tensors():
     model.fit(X, REAL, batch_size=50, verbose=0)
     assert seen == [[bp.Tensor, bp.Tensor]]
     assert data.unpack_x_y_sample_weight((X,)) == (X, None, None)
+
+
+# ------------------------------------------------------------------ what is looked up once
+class Blocks(bp.models.Model):
+    """Layers in a list, which changes without its model noticing."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = [bp.layers.Dense(3), bp.layers.Dense(3)]
+
+    def call(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+def moved(model, x, y):
+    """Which weights a batch changes."""
+    before = model.get_weights()
+    model.train_on_batch(x, y)
+    return [bool((a != b).any()) for a, b in zip(model.get_weights(), before, strict=True)]
+
+
+def test_changes_between_batches_are_noticed():
+    x, y = np.ones((4, 2), np.float32), np.ones((4, 3), np.float32)
+    model = bp.models.Sequential([bp.layers.Dense(3, input_dim=2), bp.layers.Dense(3)])
+    model.compile("sgd", "mse")
+    assert moved(model, x, y) == [True] * 4
+    model.layers[0].trainable = False
+    assert moved(model, x, y) == [False, False, True, True]
+    model.layers[0].trainable = True
+    model.layers[1].kernel.trainable = False
+    assert moved(model, x, y) == [True, True, False, True]
+    model.layers[1].kernel.trainable = True
+    loss = model.evaluate(x, y, verbose=0)
+    model.layers[0].kernel.regularizer = bp.regularizers.get("l2")
+    penalty = 0.01 * float((model.layers[0].kernel.numpy() ** 2).sum())
+    assert model.train_on_batch(x, y) == pytest.approx(loss + penalty, rel=1e-5)
+    model.add(bp.layers.Dense(3))
+    model.compile("sgd", "mse")
+    assert moved(model, x, y) == [True] * 6
+    model.pop()
+    model.compile("sgd", "mse")
+    assert moved(model, x, y) == [True] * 4
+
+
+def test_layers_in_lists_are_looked_for_every_time():
+    x, y = np.ones((4, 3), np.float32), np.ones((4, 3), np.float32)
+    model = Blocks()
+    model.compile("sgd", "mse")
+    model.train_on_batch(x, y)
+    model.blocks.append(bp.layers.Dense(3))
+    model.compile("sgd", "mse")
+    model.predict(x, verbose=0)
+    assert moved(model, x, y) == [True] * 6
+
+
+def test_metrics_of_layers_are_noticed():
+    x, y = np.ones((4, 2), np.float32), np.ones((4, 3), np.float32)
+    model = bp.models.Sequential([bp.layers.Dense(3, input_dim=2)])
+    model.compile("sgd", "mse")
+    model.train_on_batch(x, y)
+    model.layers[0].seen = bp.metrics.Mean(name="seen")
+    model.layers[0].seen.update_state(3.0)
+    assert model.get_metrics_result()["seen"] == 3.0
+    assert set(model.train_on_batch(x, y, return_dict=True)) == {"loss", "seen"}
+    del model.layers[0].seen
+    assert set(model.train_on_batch(x, y, return_dict=True)) == {"loss"}

@@ -57,6 +57,7 @@ F = SimpleNamespace(
     embedding=lambda i, table: table[i],
     layer_norm=lambda x, w, b: normalised(x, w, b, -1, 1e-5),
     conv=conv,
+    conv_relu=lambda x, w, b: nn.relu(conv(x, w, b)),
     batch_norm=lambda x, w, b: normalised(x, w, b, (0, 1, 2), 1e-3),
     max_pool=lambda x: jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID"),
     flatten=lambda x: x.reshape(x.shape[0], -1),

@@ -15,6 +15,7 @@ F = SimpleNamespace(
     embedding=nn.embedding,  # (indices, table)
     layer_norm=nn.layer_norm,  # (x, scale, offset), over the last axis, epsilon 1e-5
     conv=nn.conv,  # (x, filter, bias), no padding
+    conv_relu=lambda x, w, b: nn.conv(x, w, b, activation="relu"),
     batch_norm=lambda x, w, b: nn.batch_norm(x, w, b, w.data, w.data, training=True)[0],  # epsilon 1e-3
     max_pool=lambda x: nn.max_pool(x, 2),
     flatten=lambda x: x.reshape(x.shape[0], -1),

@@ -25,6 +25,10 @@ def layer_norm(x, w, b):
     return nn.batch_normalization(x, mean, variance, b, w, 1e-5)
 
 
+def conv(x, w, b):
+    return nn.bias_add(nn.conv2d(x, w, 1, "VALID"), b)
+
+
 def batch_norm(x, w, b):
     return nn.batch_normalization(x, *nn.moments(x, (0, 1, 2)), b, w, 1e-3)
 
@@ -55,7 +59,8 @@ F = SimpleNamespace(
     gelu=nn.gelu,
     embedding=lambda i, table: nn.embedding_lookup(table, i),
     layer_norm=layer_norm,
-    conv=lambda x, w, b: nn.bias_add(nn.conv2d(x, w, 1, "VALID"), b),
+    conv=conv,
+    conv_relu=lambda x, w, b: nn.relu(conv(x, w, b)),
     batch_norm=batch_norm,
     max_pool=lambda x: nn.max_pool2d(x, 2, 2, "VALID"),
     flatten=lambda x: tf.reshape(x, (x.shape[0], -1)),

@@ -28,6 +28,7 @@ F = SimpleNamespace(
     embedding=nn.embedding,
     layer_norm=layer_norm,
     conv=nn.conv2d,
+    conv_relu=lambda x, w, b: torch.relu(nn.conv2d(x, w, b)),
     batch_norm=lambda x, w, b: nn.batch_norm(x, None, None, w, b, training=True, eps=1e-3),
     max_pool=lambda x: nn.max_pool2d(x, 2),
     flatten=lambda x: x.flatten(1),

@@ -38,10 +38,11 @@ def batch(norm):
 def loss(F, p, x, y, norm):
     h = x
     for i in "12":
-        h = F.conv(h, p["filter" + i], p["bias" + i])
         if norm:
-            h = F.batch_norm(h, p["scale" + i], p["offset" + i])
-        h = F.relu(h)
+            h = F.conv(h, p["filter" + i], p["bias" + i])
+            h = F.relu(F.batch_norm(h, p["scale" + i], p["offset" + i]))
+        else:
+            h = F.conv_relu(h, p["filter" + i], p["bias" + i])
     h = F.linear_relu(F.flatten(F.max_pool(h)), p["w3"], p["b3"])
     return F.cross_entropy(F.linear(h, p["w4"], p["b4"]), y)
 

@@ -17,6 +17,7 @@ void bind_loss(py::module_& m);
 void bind_norm(py::module_& m);
 void bind_optimizer(py::module_& m);
 void bind_pool(py::module_& m);
+void bind_rows(py::module_& m);
 void bind_random(py::module_& m);
 void bind_recurrent(py::module_& m);
 
@@ -79,7 +80,7 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
     m.doc() =
         "Compiled kernels. A function gives None when its input is not for it; the caller then runs the "
         "reference.";
-    m.attr("API") = 10;  // as in backend/native.py: counts up when what is bound changes
+    m.attr("API") = 11;  // as in backend/native.py: counts up when what is bound changes
     tflbp::bind_runtime(m);
     tflbp::bind_activation(m);
     tflbp::bind_allocator(m);
@@ -91,6 +92,7 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
     tflbp::bind_norm(m);
     tflbp::bind_optimizer(m);
     tflbp::bind_pool(m);
+    tflbp::bind_rows(m);
     tflbp::bind_random(m);
     tflbp::bind_recurrent(m);
 }

@@ -1,4 +1,4 @@
-// conv_forward, conv_weight_grad: one group, no negative padding.
+// conv_forward, conv_backward: one group, no negative padding.
 #include <vector>
 
 #include "arrays.h"
@@ -6,11 +6,6 @@
 
 namespace tflbp {
 namespace {
-
-// A row of a window must be a run worth the jump; below, patches written down are faster.
-constexpr int64_t kShortestRun = 12;
-// The weight gradient reads g in place, a vector of filters at a time (16 float32 with AVX-512).
-constexpr int64_t kFewestFilters = 16;
 
 bool read_ints(py::handle h, int count, int64_t first, int64_t* to) {
     if (!PyTuple_Check(h.ptr()) || PyTuple_GET_SIZE(h.ptr()) != count) return false;
@@ -49,8 +44,7 @@ bool conv_shape(PyArrayObject* x, const std::vector<npy_intp>& w, py::handle str
         if (i >= 0) out->push_back(s->out[a]);
     }
     out->push_back(s->filters);
-    return s->batch > 0 && s->filters > 0 &&
-           s->channels * (s->dilation[2] == 1 ? s->window[2] : 1) >= kShortestRun;
+    return s->batch > 0 && s->filters > 0 && s->channels > 0;
 }
 
 std::vector<npy_intp> shape_of(PyArrayObject* a) {
@@ -74,48 +68,68 @@ void run(int type, const F& f) {
     check_memory(enough);
 }
 
-py::object py_conv_forward(py::handle xh, py::handle wh, py::handle strides, py::handle pads,
-                           py::handle dilation) {
-    PyArrayObject* x = plain_array(xh);
+bool has_length(PyArrayObject* a, int64_t n) { return a && PyArray_NDIM(a) == 1 && PyArray_DIM(a, 0) == n; }
+
+py::object py_conv_forward(py::handle xh, py::handle wh, py::handle bh, bool relu, py::handle strides,
+                           py::handle pads, py::handle dilation) {
+    PyArrayObject *x = plain_array(xh), *b = nullptr;
     if (!x || !gemm_available()) return py::none();
     PyArrayObject* w = plain_array(wh, PyArray_TYPE(x));
     ConvShape s;
     std::vector<npy_intp> shape;
     if (!w || !conv_shape(x, shape_of(w), strides, pads, dilation, &s, &shape)) return py::none();
+    if (!bh.is_none() && !has_length(b = plain_array(bh, PyArray_TYPE(x)), s.filters)) return py::none();
     py::object out = empty((int)shape.size(), shape.data(), PyArray_TYPE(x));
     run(PyArray_TYPE(x), [&](auto zero) {
         using T = decltype(zero);
-        return conv_forward<T>(s, data<T>(x), data<T>(w), data<T>(out));
+        return conv_forward<T>(s, data<T>(x), data<T>(w), b ? data<T>(b) : nullptr, relu, data<T>(out));
     });
     return out;
 }
 
-py::object py_conv_weight_grad(py::handle gh, py::handle xh, py::handle w_shape, py::handle strides,
-                               py::handle pads, py::handle dilation) {
-    PyArrayObject* x = plain_array(xh);
-    if (!x || !gemm_available() || !PyTuple_Check(w_shape.ptr())) return py::none();
-    PyArrayObject* g = plain_array(gh, PyArray_TYPE(x));
-    std::vector<npy_intp> w, shape;
-    for (py::handle n : py::reinterpret_borrow<py::tuple>(w_shape)) w.push_back(n.cast<npy_intp>());
+py::object py_conv_backward(py::handle gh, py::handle xh, py::handle wh, py::handle outh, bool need_dx,
+                            bool need_dw, bool need_db, py::handle strides, py::handle pads,
+                            py::handle dilation) {
+    PyArrayObject *x = plain_array(xh), *w = nullptr, *out = nullptr;
+    if (!x || !gemm_available()) return py::none();
+    const int type = PyArray_TYPE(x);
+    PyArrayObject* g = plain_array(gh, type);
+    std::vector<npy_intp> w_shape, shape;
+    if (!PyTuple_Check(wh.ptr())) {
+        if (!(w = plain_array(wh, type))) return py::none();
+        w_shape = shape_of(w);
+    } else if (!need_dx) {
+        for (py::handle n : py::reinterpret_borrow<py::tuple>(wh)) w_shape.push_back(n.cast<npy_intp>());
+    }
     ConvShape s;
-    if (!g || w.empty() || w.back() < kFewestFilters ||
-        !conv_shape(x, w, strides, pads, dilation, &s, &shape) || shape_of(g) != shape)
+    if (!g || w_shape.empty() || !conv_shape(x, w_shape, strides, pads, dilation, &s, &shape) ||
+        shape_of(g) != shape || (need_dx && !has_input_grad(s)))
         return py::none();
-    py::object dw = empty((int)w.size(), w.data(), PyArray_TYPE(x));
-    run(PyArray_TYPE(x), [&](auto zero) {
+    if (!outh.is_none() && (!(out = plain_array(outh, type)) || shape_of(out) != shape)) return py::none();
+    py::object dx, dw, db;
+    if (need_dx) dx = empty_like(x);
+    if (need_dw) dw = empty((int)w_shape.size(), w_shape.data(), type);
+    if (need_db) db = empty(1, &w_shape.back(), type);
+    run(type, [&](auto zero) {
         using T = decltype(zero);
-        return conv_weight_grad<T>(s, data<T>(x), data<T>(g), data<T>(dw));
+        const auto at = [](const py::object& a) { return a ? data<T>(a) : nullptr; };
+        return conv_backward<T>({s, data<T>(g), data<T>(x), w ? data<T>(w) : nullptr,
+                                 out ? data<T>(out) : nullptr, at(dx), at(dw), at(db)});
     });
-    return dw;
+    const auto or_none = [](py::object& a) { return a ? std::move(a) : py::object(py::none()); };
+    return py::make_tuple(or_none(dx), or_none(dw), or_none(db));
 }
 
 }  // namespace
 
 void bind_conv(py::module_& m) {
-    m.def("conv_forward", &py_conv_forward, py::arg("x"), py::arg("w"), py::arg("strides"), py::arg("pads"),
-          py::arg("dilation"));
-    m.def("conv_weight_grad", &py_conv_weight_grad, py::arg("g"), py::arg("x"), py::arg("w_shape"),
+    m.def("conv_forward", &py_conv_forward, py::arg("x"), py::arg("w"), py::arg("b"), py::arg("relu"),
           py::arg("strides"), py::arg("pads"), py::arg("dilation"));
+    m.def("conv_backward", &py_conv_backward, py::arg("g"), py::arg("x"), py::arg("w"), py::arg("out"),
+          py::arg("need_dx"), py::arg("need_dw"), py::arg("need_db"), py::arg("strides"), py::arg("pads"),
+          py::arg("dilation"),
+          "(dx, dw, db) of conv_forward, None for those not needed. out: what it gave when it applied ReLU, "
+          "else None. w: the array, or its shape where dx is not needed. None with strides when dx is.");
 }
 
 }  // namespace tflbp

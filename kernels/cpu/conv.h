@@ -1,7 +1,9 @@
 // Convolution (cross-correlation) as a matrix product whose left operand is never written down: channels
-// last, a row of a window is one run of memory, and the micro-kernel jumps from run to run.
+// last, a row of a window is one run of memory, and the micro-kernel jumps from run to run. Bias and ReLU are
+// applied while a tile is in registers; backward, an image's cotangent is masked, summed into the bias
+// gradient and padded in one pass, and both products read it from the second-level cache.
 //
-// conv.cpp pads the images and shares them out; gemm_conv.h (once per instruction set) multiplies.
+// conv.cpp prepares the images and shares them out; gemm_conv.h (once per instruction set) multiplies.
 #pragma once
 
 #include <stddef.h>
@@ -38,9 +40,10 @@ struct ConvFunctions {
     int64_t (*panels)(const ConvPlan&);  // elements that pack writes
     void (*pack)(const ConvPlan&, const T* w, T* panels);
     // lines [begin, end) of one image
-    void (*forward)(const ConvPlan&, const CacheSizes&, const T* image, const T* panels, T* out,
-                    int64_t begin, int64_t end);
-    // runs [begin, end) of dw = (or +=, `add`) one image's
+    void (*forward)(const ConvPlan&, const CacheSizes&, const T* image, const T* panels, const T* bias,
+                    bool relu, T* out, int64_t begin, int64_t end);
+    // runs [begin, end) of dw = (or +=, `add`) one image's; with fewer filters than lanes, a vector is read
+    // at the last position of g as well
     void (*weights)(const ConvPlan&, const T* image, const T* g, T* dw, bool add, int64_t begin, int64_t end);
 };
 
@@ -50,10 +53,21 @@ struct ConvTable {
 };
 TFLBP_DECLARE_TABLE(ConvTable, conv_table)
 
-// On all threads; false when out of memory. The bits do not depend on the number of threads.
+// out = relu(x * w + bias) on all threads; bias may be null. False when out of memory. The bits do not depend
+// on the number of threads.
 template <class T>
-bool conv_forward(const ConvShape&, const T* x, const T* w, T* out);
-template <class T>  // reads g in place, a vector of filters at a time: needs as many filters as lanes
-bool conv_weight_grad(const ConvShape&, const T* x, const T* g, T* dw);
+bool conv_forward(const ConvShape&, const T* x, const T* w, const T* bias, bool relu, T* out);
+
+// The gradients of that, those wanted (not null), of h = g * (out > 0), or of g when `out` is null. dw needs
+// x, dx needs w.
+template <class T>
+struct ConvBackward {
+    ConvShape shape;
+    const T *g, *x, *w, *out;
+    T *dx, *dw, *db;
+};
+template <class T>
+bool conv_backward(const ConvBackward<T>&);
+bool has_input_grad(const ConvShape&);  // whether conv_backward can give dx: stride 1, nothing cropped
 
 }  // namespace tflbp

@@ -51,8 +51,8 @@ void conv_pack(const ConvPlan& p, const T* w, T* panels) {
 }
 
 template <class T>
-void conv_forward_lines(const ConvPlan& p, const CacheSizes& cache, const T* image, const T* panels, T* out,
-                        int64_t begin, int64_t end) {
+void conv_forward_lines(const ConvPlan& p, const CacheSizes& cache, const T* image, const T* panels,
+                        const T* bias, bool relu, T* out, int64_t begin, int64_t end) {
     const Panels<T> s(p, p.line);
     const Rows rows(p.line, s.shape.rows);
     // As many panels at a time as stay in half of L2; of a deep window, as many runs as one panel's share.
@@ -71,7 +71,8 @@ void conv_forward_lines(const ConvPlan& p, const CacheSizes& cache, const T* ima
                     t.segments = min64(runs, p.runs - q);
                     t.a_at = p.run_at + q, t.b_at = p.filter_run_at + q;
                     t.keep = nullptr, t.ldkeep = 0, t.ldc = p.filters;
-                    t.add = q > 0, t.finish = false, t.bias = nullptr, t.low = 0;
+                    t.add = q > 0, t.finish = q + runs >= p.runs && (bias || relu);
+                    t.bias = bias ? bias + j : nullptr, t.low = relu ? T(0) : -T(__builtin_inff());
                     for (int64_t i = 0, x = 0; i < rows.panels; x += rows[i++]) {
                         t.a = image + p.line_at[line] + x * p.step;
                         t.c = out + p.out_line_at[line] * p.filters + x * p.filters + j;

@@ -95,11 +95,17 @@ template <class T>
 void run_conv(const ConvShape& s) {
     int64_t in = s.batch * s.channels, out = s.batch * s.filters, w = s.channels * s.filters;
     for (int a = 0; a < kConvAxes; ++a) in *= s.in[a], out *= s.out[a], w *= s.window[a];
-    Buffer<T> x(in), filters(w), y(out), dw(w);
+    Buffer<T> x(in), filters(w), bias(s.filters), y(out), g(out), dx(in), dw(w), db(s.filters);
     if (!gemm_available()) return;
-    if (!conv_forward<T>(s, x, filters, y)) std::exit(1);
-    if (s.filters >= 16 && !conv_weight_grad<T>(s, x, y, dw)) std::exit(1);
-    y.check("conv"), dw.check("conv dw");
+    for (bool fused : {false, true}) {
+        if (!conv_forward<T>(s, x, filters, fused ? bias.p.get() : nullptr, fused, y)) std::exit(1);
+        y.check("conv");
+        T *to_x = has_input_grad(s) ? dx.p.get() : nullptr, *to_b = fused ? db.p.get() : nullptr;
+        if (!conv_backward<T>({s, g, x, filters, fused ? y.p.get() : nullptr, to_x, dw, to_b})) std::exit(1);
+        if (!conv_backward<T>({s, g, x, filters, nullptr, nullptr, dw, nullptr})) std::exit(1);
+        if (!conv_backward<T>({s, g, x, filters, y, to_x, nullptr, db})) std::exit(1);
+        dx.check("conv dx"), dw.check("conv dw"), db.check("conv db");
+    }
 }
 
 template <class T>

@@ -1,4 +1,5 @@
-"""Convolution on raw arrays, written against `xp` (numpy or cupy): forward, data gradient, weight gradient.
+"""Convolution on raw arrays, written against `xp` (numpy or cupy): forward, data gradient, weight gradient;
+and with bias and ReLU, written against a backend.
 
 x (batch, *space, channels), w (*window, channels / groups, filters), g (batch, *out, filters). `strides` and
 `dilation` hold one int per axis, `pads` one (low, high) per axis, where a negative number crops. `dot(a, b)`
@@ -23,8 +24,8 @@ Which way, and why (float32, one core of a Zen 5, copies against products):
 - One channel per group (depthwise) has no product to speak of: one einsum, whose inner loop runs over a whole
   row of the output, with the weights repeated along the row (4 times faster than over channels, 2.5 times
   than NumPy operations per offset).
-- A compiled kernel (`Direct`) multiplies windows where they lie, without patches. It is asked first, and
-  gives None for what it does not take (short runs: few channels).
+- A compiled kernel (`Direct`) multiplies windows where they lie, without patches, and applies bias and ReLU
+  on the way. It is asked first, and gives None for what it does not take.
 - Other groups: the above, group by group; small ones side by side as one block-diagonal kernel of up to 32
   channels, since a product of 8 columns takes as long as one of 32.
 """
@@ -46,12 +47,12 @@ Dot = Callable[[Array, Array], Array]
 
 
 class Direct(NamedTuple):
-    """Kernels for one group, which may give None: forward(x, w, strides, pads, dilation) and
-    weight_grad(g, x, w_shape, strides, pads, dilation).
+    """Kernels for one group, which may give None: forward(x, w, bias, relu, strides, pads, dilation) and
+    backward(g, x, w or its shape, out of the ReLU or None, needs, strides, pads, dilation).
     """
 
     forward: Callable[..., Array | None]
-    weight_grad: Callable[..., Array | None]
+    backward: Callable[..., tuple | None]
     depthwise: Callable[..., Array | None]  # (x, w, strides, dilation), one filter per channel, x padded
     depthwise_weight_grad: Callable[..., Array | None]  # (g, x, w_shape, strides, dilation)
 
@@ -69,46 +70,44 @@ def forward(
     dilation: Ints,
     groups: int,
     direct: Direct = NONE,
+    bias: Array | None = None,
+    relu: bool = False,
 ) -> Array:
     """The convolution (cross-correlation): out[o, f] = sum over k, c of x[o * stride + k * dilation - low, c]
-    w[k, c, f].
+    w[k, c, f]; bias added, and then the positive part taken, where asked for.
     """
-    if _narrow(x):
-        wide = forward(xp, dot, *_wide(xp, x, w), strides, pads, dilation, groups, direct)
+    if _narrow(x):  # rounded once, at the end
+        b = None if bias is None else bias.astype(xp.float32)
+        wide = forward(xp, dot, *_wide(xp, x, w), strides, pads, dilation, groups, direct, b, relu)
         return wide.astype(x.dtype)
     window, filters = w.shape[:-2], w.shape[-1]
     space = tuple(map(positions, x.shape[1:-1], window, strides, pads, dilation))
     shape = (x.shape[0], *space, filters)
+    how = (strides, pads, dilation)
     if 0 in shape or w.size == 0 or x.size == 0:
-        return xp.zeros(shape, x.dtype)
-    if groups > 1:
-        if w.shape[-2] == 1:
-            x = padded(xp, x, pads)
-            out = direct.depthwise(x, w, strides, dilation)
-            return depthwise.forward(xp, x, w, strides, dilation, space) if out is None else out
-        merged = _mergeable(w.shape, groups)
-        if merged > 1:
-            return forward(
-                xp,
-                dot,
-                x,
-                _diagonal(xp, w, groups, merged),
-                strides,
-                pads,
-                dilation,
-                groups // merged,
-                direct,
-            )
+        out = xp.zeros(shape, x.dtype)
+    elif groups > 1 and w.shape[-2] == 1:
+        x = padded(xp, x, pads)
+        out = direct.depthwise(x, w, strides, dilation)
+        if out is None:
+            out = depthwise.forward(xp, x, w, strides, dilation, space)
+    elif groups > 1 and (merged := _mergeable(w.shape, groups)) > 1:
+        wide = _diagonal(xp, w, groups, merged)
+        return forward(xp, dot, x, wide, *how, groups // merged, direct, bias, relu)
+    elif groups > 1:
         out = xp.empty(shape, x.dtype)
         for of_x, of_w in _groups(x.shape[-1], filters, groups):
-            out[..., of_w] = forward(xp, dot, x[..., of_x], w[..., of_w], strides, pads, dilation, 1, direct)
-        return out
-    if max(strides) == 1 and ADDING * filters < x.shape[-1]:
-        return _add_products(xp, dot, x, _flip(w), shape, strides, mirror(pads, window, dilation), dilation)
-    out = direct.forward(x, w, strides, pads, dilation)
-    return (
-        _multiply_patches(xp, dot, padded(xp, x, pads), w, strides, dilation, space) if out is None else out
-    )
+            out[..., of_w] = forward(xp, dot, x[..., of_x], w[..., of_w], *how, 1, direct)
+    elif max(strides) == 1 and ADDING * filters < x.shape[-1]:
+        out = _add_products(xp, dot, x, _flip(w), shape, strides, mirror(pads, window, dilation), dilation)
+    else:
+        out = direct.forward(x, w, bias, relu, *how)
+        if out is not None:
+            return out
+        out = _multiply_patches(xp, dot, padded(xp, x, pads), w, strides, dilation, space)
+    if bias is not None:
+        out += bias
+    return xp.maximum(out, 0, out=out) if relu else out
 
 
 def input_grad(
@@ -152,7 +151,7 @@ def input_grad(
     if g.shape[-1] <= ADDING * channels:
         if max(strides) == 1:
             around, flipped = mirror(pads, window, dilation), _flip(w)
-            out = direct.forward(g, flipped, strides, around, dilation)
+            out = direct.forward(g, flipped, None, False, strides, around, dilation)
             if out is not None:
                 return out
             return _multiply_patches(
@@ -203,8 +202,44 @@ def weight_grad(
         mirrored = padded(xp, g, mirror(pads, window, dilation))
         turned = _patches_product(xp, dot, x, mirrored, (*window, filters, x.shape[-1]), strides, dilation)
         return xp.ascontiguousarray(_flip(turned))
-    dw = direct.weight_grad(g, x, w_shape, strides, pads, dilation)
-    return _patches_product(xp, dot, g, padded(xp, x, pads), w_shape, strides, dilation) if dw is None else dw
+    found = direct.backward(g, x, w_shape, None, (False, True, False), strides, pads, dilation)
+    if found is not None:
+        return found[1]
+    return _patches_product(xp, dot, g, padded(xp, x, pads), w_shape, strides, dilation)
+
+
+# ------------------------------------------------------------------ with bias and ReLU, of any backend
+def fused_forward(lib: Any, x: Array, w: Array, b: Array | None, *, relu: bool, **how: Any) -> Array:
+    """relu(x * w + b); strides, pads, dilation and groups as the backend's conv_forward takes them."""
+    out = lib.conv_forward(x, w, **how)
+    out = out if b is None else out + b
+    return lib.maximum(out, out.dtype.type(0)) if relu else out
+
+
+def fused_backward(
+    lib: Any,
+    g: Array,
+    x: Array,
+    w: Array,
+    mask: Array | None,
+    needs: tuple[bool, bool, bool],
+    *,
+    direct: Direct = NONE,
+    **how: Any,
+) -> tuple[Array | None, Array | None, Array | None]:
+    """(dx, dw, db) of fused_forward, those needed. mask: what it gave where it applied ReLU, else None."""
+    channels, filters = w.shape[-2:]
+    wide, deep = needs[0] and filters > ADDING * channels, needs[1] and ADDING * filters < channels
+    if how["groups"] == 1 and not (wide or deep):  # those go the other ways of input_grad, weight_grad
+        steps = how["strides"], how["pads"], how["dilation"]
+        found = direct.backward(g, x, w, mask, needs, *steps)
+        if found is not None:
+            return found
+    if mask is not None:
+        g = lib.relu_backward(g, mask)
+    dx = lib.conv_input_grad(g, w, x_shape=x.shape, **how) if needs[0] else None
+    dw = lib.conv_weight_grad(g, x, w_shape=w.shape, **how) if needs[1] else None
+    return dx, dw, lib.sum_to(g, shape=w.shape[-1:]) if needs[2] else None
 
 
 # ------------------------------------------------------------------ kernels turned, groups put side by side
@@ -359,7 +394,7 @@ def _by_remainders(
         if part.size:
             at = out[(slice(None), *map(slice, remainder, (None,) * len(ones), strides))]
             seen, flipped = padded(xp, g, tuple(around)), _flip(part)
-            found = direct.forward(seen, flipped, ones, ((0, 0),) * len(ones), ones)
+            found = direct.forward(seen, flipped, None, False, ones, ((0, 0),) * len(ones), ones)
             at[...] = (
                 _multiply_patches(xp, dot, seen, flipped, ones, ones, tuple(counts))
                 if found is None

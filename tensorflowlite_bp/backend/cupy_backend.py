@@ -24,7 +24,6 @@ from . import (
     attention,
     chunked,
     common,
-    conv,
     ctc,
     cupy_kernels,
     cupy_scatter,
@@ -35,6 +34,7 @@ from . import (
     row_norms,
     series,
 )
+from . import conv as convolution
 from .cupy_constants import Constants
 from .cupy_modules import Linalg, Namespace
 from .cupy_upload import Upload
@@ -192,6 +192,10 @@ def copy(x: Array) -> Array:
 
 def getitem(x: Array, *, index: Any) -> Array:
     return x[_constants.index(index)]
+
+
+def take_rows(arrays: list[Array], index: Array) -> list[Array]:
+    return [a.take(index, 0) for a in arrays]
 
 
 def setitem(x: Array, value: Array, *, index: Any) -> Array:
@@ -385,16 +389,20 @@ attention_forward, attention_backward = attention.over_heads(
 )
 
 
+conv = functools.partial(convolution.fused_forward, _this)
+conv_backward = functools.partial(convolution.fused_backward, _this)
+
+
 def conv_forward(x: Array, w: Array, *, strides, pads, dilation, groups) -> Array:
-    return conv.forward(xp, xp.dot, x, w, strides, pads, dilation, groups)
+    return convolution.forward(xp, xp.dot, x, w, strides, pads, dilation, groups)
 
 
 def conv_input_grad(g: Array, w: Array, *, x_shape, strides, pads, dilation, groups) -> Array:
-    return conv.input_grad(xp, xp.dot, g, w, x_shape, strides, pads, dilation, groups)
+    return convolution.input_grad(xp, xp.dot, g, w, x_shape, strides, pads, dilation, groups)
 
 
 def conv_weight_grad(g: Array, x: Array, *, w_shape, strides, pads, dilation, groups) -> Array:
-    return conv.weight_grad(xp, xp.dot, g, x, w_shape, strides, pads, dilation, groups)
+    return convolution.weight_grad(xp, xp.dot, g, x, w_shape, strides, pads, dilation, groups)
 
 
 def max_pool_forward(x: Array, *, window, strides, pads, want_index: bool = True) -> tuple:

@@ -23,6 +23,7 @@ from .cuda import (
     pooling,
     products,
     random,
+    recurrent,
 )
 from .cuda.host import NAMES, Host
 
@@ -54,7 +55,7 @@ def fits(*arrays: Array | None) -> bool:
 def over(lib: Any, host: Host) -> dict[str, Callable]:
     """The functions of `lib` that have kernels, kernels in front."""
     made = {}
-    for group in (_losses, _activations, _norms, _attention, _convolution, _pooling, _optimizers):
+    for group in (_losses, _activations, _norms, _attention, _convolution, _pooling, _optimizers, _recurrent):
         made.update(group(lib, host))
     if lt.available(host):
         made.update(_products(lib, host))
@@ -82,7 +83,7 @@ def _random(lib: Any, host: Host) -> dict[str, Callable]:
 
 def _losses(lib: Any, host: Host) -> dict[str, Callable]:
     plain, plain_log, entropy = lib.softmax, lib.log_softmax, lib.softmax_cross_entropy
-    back, back_log = lib.softmax_backward, lib.log_softmax_backward
+    back, back_log, plain_ctc = lib.softmax_backward, lib.log_softmax_backward, lib.ctc_loss
 
     def last(x: Array, axis: int) -> bool:
         return axis in (-1, x.ndim - 1) and x.ndim > 0
@@ -106,9 +107,15 @@ def _losses(lib: Any, host: Host) -> dict[str, Callable]:
     def softmax_cross_entropy(z: Array, labels: Array, *how: Any) -> tuple:
         return losses.softmax_cross_entropy(host, z, labels, *how) if fits(z) else entropy(z, labels, *how)
 
+    def ctc_loss(logits: Array, *, labels: Array, steps: Array, lengths: Array, blank: int) -> tuple:
+        if logits.size and fits(logits) and losses.ctc_fits(labels, logits.dtype):
+            return losses.ctc(host, logits, labels, steps, lengths, blank)
+        return plain_ctc(logits, labels=labels, steps=steps, lengths=lengths, blank=blank)
+
     return {
         "softmax": softmax, "log_softmax": log_softmax, "softmax_backward": softmax_backward,
         "log_softmax_backward": log_softmax_backward, "softmax_cross_entropy": softmax_cross_entropy,
+        "ctc_loss": ctc_loss,
     }  # fmt: skip
 
 
@@ -257,6 +264,21 @@ def _pooling(lib: Any, host: Host) -> dict[str, Callable]:
         "avg_pool_forward": in_front(pooling.avg_forward, lib.avg_pool_forward),
         "avg_pool_input_grad": in_front(pooling.avg_input_grad, lib.avg_pool_input_grad),
     }
+
+
+def _recurrent(lib: Any, host: Host) -> dict[str, Callable]:
+    plain, back = lib.recurrent_forward, lib.recurrent_backward
+
+    def takes(x: Array, states: tuple, *weights: Array | None) -> bool:
+        return bool(x.size and states[0].size) and fits(x, *states, *weights)
+
+    def recurrent_forward(*args: Any, **how: Any) -> tuple:
+        return recurrent.forward(host, *args, **how) if takes(*args) else plain(*args, **how)
+
+    def recurrent_backward(gs: tuple, *args: Any, **how: Any) -> tuple:
+        return recurrent.backward(host, gs, *args, **how) if takes(*args) else back(gs, *args, **how)
+
+    return {"recurrent_forward": recurrent_forward, "recurrent_backward": recurrent_backward}
 
 
 def _optimizers(lib: Any, host: Host) -> dict[str, Callable]:

@@ -131,12 +131,18 @@ def scatter_rows(x: Array, index: Array, shape: Any) -> Array | None:
 
 
 # ------------------------------------------------------------------ convolution of one group
-def _conv_forward(x: Array, w: Array, *how: Any) -> Array | None:
-    return native.conv_forward(plain(x), plain(w), *how) if fits(x) else None  # type: ignore[union-attr]
+def _conv_forward(x: Array, w: Array, b: Any, relu: bool, *how: Any) -> Array | None:
+    return native.conv_forward(plain(x), plain(w), plain(b), relu, *how) if fits(x) else None  # type: ignore[union-attr]
 
 
-def _conv_weight_grad(g: Array, x: Array, w_shape: Any, *how: Any) -> Array | None:
-    return native.conv_weight_grad(plain(g), plain(x), w_shape, *how) if fits(x) else None  # type: ignore[union-attr]
+def _conv_backward(g: Array, x: Array, w: Any, out: Any, needs: Any, *how: Any) -> tuple | None:
+    if not fits(x):
+        return None
+    given = plain(g), plain(x), w if type(w) is tuple else plain(w), plain(out)
+    found = native.conv_backward(*given, *needs, *how)  # type: ignore[union-attr]
+    if found is None or not is_narrow(x.dtype):
+        return found
+    return tuple([None if i is None else i.astype(x.dtype) for i in found])
 
 
 def _depthwise(x: Array, w: Array, *how: Any) -> Array | None:
@@ -149,7 +155,7 @@ def _depthwise_weight_grad(g: Array, x: Array, w_shape: Any, *how: Any) -> Array
 
 DIRECT = conv.NONE
 if native is not None:
-    DIRECT = conv.Direct(_conv_forward, _conv_weight_grad, _depthwise, _depthwise_weight_grad)
+    DIRECT = conv.Direct(_conv_forward, _conv_backward, _depthwise, _depthwise_weight_grad)
 
 
 # ------------------------------------------------------------------ attention

@@ -29,7 +29,8 @@ from numpy import (
 
 from .._typing import Array, Axis, Shape
 from ..errors import message
-from . import attention, chunked, common, conv, ctc, draws, fused, narrow, pool, series
+from . import attention, chunked, common, ctc, draws, fused, narrow, pool, series
+from . import conv as convolution
 from .fused import (
     DIRECT,
     avg_pool_forward,
@@ -181,7 +182,19 @@ def copy(x: Array) -> Array:
 
 
 def getitem(x: Array, *, index: Any) -> Array:
+    if type(index) is ndarray and index.ndim and x.ndim > 1 and native is not None:
+        rows = native.take_rows([x], index)
+        if rows is not None:
+            return rows[0]
     return x[index]
+
+
+def take_rows(arrays: list[Array], index: Array) -> list[Array]:
+    if native is not None:
+        rows = native.take_rows(arrays, index)
+        if rows is not None:
+            return rows
+    return [a.take(index, 0) for a in arrays]
 
 
 def setitem(x: Array, value: Array, *, index: Any) -> Array:
@@ -389,16 +402,14 @@ def product(a: Array, b: Array) -> Array:
     return narrow.product(a, b) if common.is_narrow(a.dtype) else a.dot(b)
 
 
-def conv_forward(x: Array, w: Array, *, strides, pads, dilation, groups) -> Array:
-    return conv.forward(np, product, x, w, strides, pads, dilation, groups, DIRECT)
+def conv(x: Array, w: Array, b: Array | None, *, relu, strides, pads, dilation, groups) -> Array:
+    return convolution.forward(np, product, x, w, strides, pads, dilation, groups, DIRECT, b, relu)
 
 
-def conv_input_grad(g: Array, w: Array, *, x_shape, strides, pads, dilation, groups) -> Array:
-    return conv.input_grad(np, product, g, w, x_shape, strides, pads, dilation, groups, DIRECT)
-
-
-def conv_weight_grad(g: Array, x: Array, *, w_shape, strides, pads, dilation, groups) -> Array:
-    return conv.weight_grad(np, product, g, x, w_shape, strides, pads, dilation, groups, DIRECT)
+conv_backward = partial(convolution.fused_backward, _this, direct=DIRECT)
+conv_forward = partial(convolution.forward, np, product, direct=DIRECT)
+conv_input_grad = partial(convolution.input_grad, np, product, direct=DIRECT)
+conv_weight_grad = partial(convolution.weight_grad, np, product, direct=DIRECT)
 
 
 def max_pool_gather(x: Array, *, index, window, strides, pads) -> Array:

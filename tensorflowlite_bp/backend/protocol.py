@@ -50,8 +50,9 @@ ACTIVATIONS = (
 # Fused: a compiled kernel where one fits, else a composition. Arguments as in `numpy_backend`.
 FUSED = (
     "softmax log_softmax linear linear_backward softmax_cross_entropy sigmoid_cross_entropy batch_norm "
-    "batch_norm_backward row_norm row_norm_backward group_norm group_norm_backward conv_forward "
-    "conv_input_grad conv_weight_grad max_pool_forward max_pool_gather max_pool_input_grad "
+    "batch_norm_backward row_norm row_norm_backward group_norm group_norm_backward conv "
+    "conv_backward conv_forward conv_input_grad conv_weight_grad max_pool_forward max_pool_gather "
+    "max_pool_input_grad "
     "avg_pool_forward avg_pool_input_grad attention_forward attention_backward "
     "linear_softmax_cross_entropy linear_softmax_cross_entropy_backward ctc_loss "
     "recurrent_forward recurrent_backward"
@@ -88,6 +89,10 @@ class Backend(Protocol):
 
     def getitem(self, x: Array, *, index: Any) -> Array:
         """x[index]: a view for a basic index, a copy for an advanced one."""
+        ...
+
+    def take_rows(self, arrays: list[Array], index: Array) -> list[Array]:
+        """[a[index] for a in arrays], for an array of integers that are not negative."""
         ...
 
     def setitem(self, x: Array, value: Array, *, index: Any) -> Array:

@@ -136,10 +136,9 @@ class CallbackList:
             hook(*args)
 
 
+_NAMES = {n: (n, n.replace("train_", "")) if n.startswith("on_train_batch") else (n,) for n in HOOKS}
+
+
 def _overrides(callback, name):
-    names = {name}
-    if name.startswith("on_train_batch"):
-        names.add(name.replace("train_", ""))
-    return any(
-        n in vars(callback) or getattr(type(callback), n, None) is not getattr(Callback, n) for n in names
-    )
+    own, cls = vars(callback), type(callback)
+    return any(n in own or getattr(cls, n, None) is not getattr(Callback, n) for n in _NAMES[name])

@@ -40,18 +40,20 @@ class ArrayBatches:
 
     def __iter__(self):
         leaves, unflatten, size = self._leaves, self._spec.unflatten, self.batch_size
-        orders = self._orders()
+        libs = [backend.of(a) for a in leaves]
+        orders = self._orders(libs)
         for start in range(0, self.num_samples, size):
-            stop = start + size
+            rows = slice(start, start + size)
             if orders is None:
-                yield unflatten([a[start:stop] for a in leaves])
+                yield unflatten([a[rows] for a in leaves])
+            elif len(orders) == 1:
+                ((lib, order),) = orders.items()
+                yield unflatten(lib.take_rows(leaves, order[rows]))
             else:
-                yield unflatten([a.take(order[start:stop], 0) for a, order in zip(leaves, orders)])  # noqa: B905
+                yield unflatten([lib.take_rows([a], orders[lib][rows])[0] for lib, a in zip(libs, leaves)])  # noqa: B905
 
-    def _orders(self):
-        """The order of this epoch's samples, one array per leaf (where the leaf lives), or None for as they
-        stand.
-        """
+    def _orders(self, libs):
+        """The order of this epoch's samples, by the library that holds arrays; None for as they stand."""
         if not self.shuffle:
             return None
         if self.shuffle == "batch":
@@ -63,7 +65,7 @@ class ArrayBatches:
             )
         else:
             order = _permutation(self.num_samples)
-        return [order if isinstance(a, np.ndarray) else backend.of(a).asarray(order) for a in self._leaves]
+        return {lib: lib.asarray(order) for lib in libs}
 
 
 def _permutation(count):

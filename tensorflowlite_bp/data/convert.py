@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from .._floatx import floatx, np_dtype
+from .._floatx import np_dtype
 from ..autograd.tensor import Tensor
 from ..errors import DTypeError, ShapeError, message
 
@@ -30,7 +30,7 @@ def to_array(value, *, where="data", name="x"):
     if kind == "c":
         return value
     if kind == "f" or value.dtype.name == "bfloat16":
-        return value if value.dtype.name == floatx() else value.astype(np_dtype(None))
+        return value if value.dtype == np_dtype(None) else value.astype(np_dtype(None))
     raise DTypeError(
         message(
             where,

@@ -12,7 +12,7 @@ from .._registry import Configurable
 from ..autograd.op import is_float
 from ..autograd.tensor import Tensor
 from ..errors import NotBuiltError, ShapeError, message
-from .variable import Variable
+from .variable import Variable, changes
 
 _skip_initializers: ContextVar = ContextVar("tensorflowlite_bp.skip_initializers", default=False)
 
@@ -41,6 +41,7 @@ class Tracked(Configurable):
     _own: list[Variable]  # of this layer, in the order they were made
     _children: dict  # attribute name -> layer, or a container that may hold some
     _trainable: bool
+    _about_a_run = frozenset[str]()  # attributes that say nothing about what there is to train
     _label: Callable[[], str]  # these two are Layer's methods
     _has_build: Callable[[], bool]
 
@@ -82,6 +83,8 @@ class Tracked(Configurable):
         return variable
 
     def __setattr__(self, name, value):
+        if name not in self._about_a_run:
+            changes[0] += 1
         if isinstance(value, _TRACKED):
             self._track(name, value)
         elif "_children" in self.__dict__ and name in self._children:
@@ -89,6 +92,7 @@ class Tracked(Configurable):
         super().__setattr__(name, value)
 
     def __delattr__(self, name):
+        changes[0] += 1
         self._children.pop(name, None)
         old = self.__dict__.get(name)
         if isinstance(old, Variable):
@@ -187,6 +191,7 @@ class Tracked(Configurable):
     @trainable.setter
     def trainable(self, value):
         value = bool(value)
+        changes[0] += 1
         super().__setattr__("_trainable", value)
         own = self._own + self._layers_and_variables()[1]
         for v in own:

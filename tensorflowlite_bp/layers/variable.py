@@ -11,6 +11,8 @@ from ..autograd.op import is_float
 from ..autograd.tensor import Tensor
 from ..errors import ShapeError, message
 
+changes = [0]  # how often a layer was given an attribute, or a weight frozen: what was looked up may be stale
+
 
 class Variable(Tensor):
     """A named leaf Tensor whose value is replaced in place: `assign`, `assign_add`, `assign_sub`.
@@ -43,6 +45,7 @@ class Variable(Tensor):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        changes[0] += 1
         self._trainable = bool(value)
         self.requires_grad = self._trainable and is_float(self.data.dtype)
 

@@ -13,6 +13,8 @@ from .._metric_base import held
 from ..autograd.autocast import dtype_of
 from ..autograd.tensor import Tensor
 from ..errors import GradientError, NotBuiltError, message
+from ..layers.base import Layer
+from ..layers.variable import changes
 from .compiled import CompiledLoss, CompiledMetrics
 
 
@@ -42,12 +44,20 @@ class Compilation:
 
 
 class LookUps:
-    """The weights and metrics of a model, found once per pass over the data and not once per step (30 us)."""
+    """The weights and metrics of a model, found once and not once per step (30 us)."""
 
     def __init__(self, model):
         self.trainable = tuple(model.trainable_weights)
         self.regularised = [v for v in self.trainable if v.regularizer is not None]
         self.metrics = model._own_metrics()
+        # lists of layers are changed without anybody noticing
+        children = [child for layer in model._flatten_layers() for child in layer._children.values()]
+        self._plain = all(isinstance(child, Layer) for child in children)
+        self._changes = changes[0]
+
+    def hold(self):
+        """Whether all is as it was when they were made."""
+        return self._plain and self._changes == changes[0]
 
 
 class Steps:
@@ -56,7 +66,8 @@ class Steps:
     compiled = False
     output_names = None
     _compilation = None
-    _look_ups = None
+    _look_ups: Any = None  # of the pass that is running
+    _last_look_ups: Any = None  # of the last one
 
     # Layer's, in a Model
     losses: list
@@ -148,8 +159,9 @@ class Steps:
 
     def _own_metrics(self):
         """Metrics that the model or its layers keep as attributes."""
-        if self._look_ups is not None:
-            return self._look_ups.metrics
+        known = self._look_ups or self._last_look_ups
+        if known is not None and (known is self._look_ups or known.hold()):
+            return known.metrics
         return [
             value
             for layer in self._flatten_layers()
@@ -207,7 +219,9 @@ class Steps:
         y_pred = self(x, training=True)
         look_ups = self._look_ups
         if look_ups is None:  # after the first call, which builds the model
-            look_ups = self._look_ups = LookUps(self)
+            look_ups = LookUps(self)
+            put(self, "_look_ups", look_ups)
+            put(self, "_last_look_ups", look_ups)
         loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
         weights = look_ups.trainable
         if weights:
@@ -216,8 +230,10 @@ class Steps:
             optimizer = self._compilation.optimizer
             (loss if optimizer.loss_scale_factor is None else optimizer.scale_loss(loss)).backward()
             grads = [w.node.grad for w in weights]
-            if any(g is None for g in grads):
-                grads, weights = with_gradients(optimizer, grads, weights)
+            for g in grads:
+                if g is None:
+                    grads, weights = with_gradients(optimizer, grads, weights)
+                    break
             optimizer.apply(grads, weights)
         return self._measure(x, y, y_pred, sample_weight, loss)
 
@@ -226,6 +242,14 @@ class Steps:
         loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
         return self._measure(x, y, y_pred, sample_weight, loss)
 
+    def _begin_look_ups(self):
+        """Before a pass: those of the last one, if nothing has changed since then."""
+        known = self._last_look_ups
+        known = known if known is not None and known.hold() else None
+        if known is not None:
+            known.regularised = [v for v in known.trainable if v.regularizer is not None]
+        put(self, "_look_ups", known)
+
     def _forget_look_ups(self):
         """After a pass: what was looked up may change, and gradients left behind would add to those of a loop
         by hand.
@@ -233,7 +257,7 @@ class Steps:
         if self._look_ups is not None:
             for w in self._look_ups.trainable:
                 w.node.grad = None
-        self._look_ups = None
+        put(self, "_look_ups", None)
 
     def _measure(self, x, y, y_pred, sample_weight, loss):
         """Metrics of a batch: updated now, read only when somebody asks. A subclass's compute_metrics gives
@@ -261,6 +285,7 @@ class Steps:
 
 
 unpack = data.unpack_x_y_sample_weight
+put = object.__setattr__  # for what is no change of the model
 
 
 def with_gradients(optimizer, grads, weights):

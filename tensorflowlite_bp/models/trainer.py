@@ -26,6 +26,7 @@ class Trainer(Steps):
 
     stop_training = False
     history = None
+    _about_a_run = frozenset({"stop_training", "history"})
 
     # ------------------------------------------------------------------ the loop
     def _step(self, phase):
@@ -56,7 +57,7 @@ class Trainer(Steps):
         step = self._step(phase)
         before, after = callbacks.batch_hooks(phase)
         progress = callbacks.progress if callbacks.shows(phase) else None
-        self._look_ups = None
+        self._begin_look_ups()
         logs = None
         batches = iter(epochs)
         try:
@@ -257,8 +258,9 @@ class Trainer(Steps):
             return to_numpy(self._step("predict")(*batch))
 
     def _one_batch(self, phase, batch, return_dict):
-        self.reset_metrics()
+        self._begin_look_ups()
         try:
+            self.reset_metrics()
             logs = self._logs(self._step(phase)(*to_tensors()(batch)))
             return logs if return_dict else self._in_order(logs)
         finally:

@@ -1,7 +1,8 @@
 """Convolution over 1 to 3 axes, channels last. Pooling stands in pool.py, the checks of both in windows.py.
 
 A convolution is linear in x and in w. Its three maps (forward, gradient of x, gradient of w) are three ops
-whose rules are each other, so every order and both modes come from the same raw code.
+whose rules are each other, so every order and both modes come from the same raw code. With a bias or ReLU it
+is one op more, whose reference is made of these.
 """
 
 from collections.abc import Sequence
@@ -9,10 +10,12 @@ from typing import Any
 
 from .._typing import Shape
 from ..autograd.declare import Arguments, operation
-from ..autograd.record import lift
+from ..autograd.op import Op, public
+from ..autograd.record import applyn, lift
 from ..autograd.tensor import Tensor
 from ..backend.windows import Ints, Pairs
 from .activations import activate
+from .activations import relu as positive_part
 from .elementwise import add
 from .pool import avg_pool, max_pool
 from .windows import (
@@ -88,6 +91,26 @@ def conv_weight_grad(
     }
 
 
+# ------------------------------------------------------------------ with bias and ReLU
+def _reference(x: Tensor, w: Tensor, b: Tensor | None = None, *, relu: bool, **how: Any) -> Tensor:
+    out = conv_forward(x, w, **how)
+    out = out if b is None else add(out, b)
+    return positive_part(out) if relu else out
+
+
+def _back(
+    F: Any, g: Any, out: Any, needs: Any, x: Any, w: Any, b: Any = None, *, relu: bool, **how: Any
+) -> Any:
+    return F.conv_backward(g, x, w, out, (*needs, False)[:3], **how)[: len(needs)]
+
+
+def _forward(B: Any) -> Any:
+    return lambda x, w, b=None, **how: (out := B.conv(x, w, b, **how), out if how["relu"] else None)
+
+
+_CONV = Op("conv", vjp_all=_back, reference=_reference, saves=("x", "y", "z"), aux=True, forward=_forward)
+
+
 def conv(
     x: Any,
     weight: Any,
@@ -99,7 +122,8 @@ def conv(
     groups: int = 1,
     activation: Any = None,
 ) -> Tensor:
-    """activation(x * weight + bias), * the cross-correlation that deep learning calls convolution.
+    """activation(x * weight + bias), * the cross-correlation that deep learning calls convolution; as one
+    node with relu or without an activation.
 
     x: (batch, *space, in), 1 to 3 space axes. weight: (*window, in / groups, out). bias: (out). Gives (batch,
     *new, out).
@@ -126,10 +150,16 @@ def conv(
     pads = pads_of("conv", padding, xs[1:-1], ws[:-2], strides, dilation)
     check_windows("conv", xs, ws[:-2], strides, pads, dilation)
     args = agree("conv", x, w, bias, ws[-1])
-    out = conv_forward(args[0], args[1], strides=strides, pads=pads, dilation=dilation, groups=groups)
-    if bias is not None:
-        out = add(out, args[2])
-    return out if activation is None else activate("conv", out, activation)
+    how = {"strides": strides, "pads": pads, "dilation": dilation, "groups": groups}
+    fused = activation == "relu" or activation is positive_part
+    if bias is None and not fused:
+        out = conv_forward(*args, **how)
+    else:
+        out = applyn(_CONV, args, {"relu": fused, **how})
+    return out if fused or activation is None else activate("conv", out, activation)
+
+
+public(_CONV, conv)
 
 
 def conv_transpose(

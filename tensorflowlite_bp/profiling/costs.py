@@ -56,8 +56,8 @@ def read_by_rule(op: Any, k: int, out: Any, args: tuple[Any, ...]) -> list[Any]:
 
 
 def read_by_rules(op: Any, out: Any, args: tuple[Any, ...]) -> list[Any]:
-    """The same for a rule of all arguments: the bias of a linear layer is not looked at."""
-    return [out, *(args[:2] if op.name == "linear" else args)]
+    """The same for a rule of all arguments: the bias of a linear layer or a convolution is not looked at."""
+    return [out, *(args[:2] if op.name in ("linear", "conv") else args)]
 
 
 # ------------------------------------------------------------------ products
@@ -97,8 +97,8 @@ def forward_flops(op: Any, args: tuple[Any, ...], params: dict[str, Any], out: A
         return _matmul(args[0], args[1], out[0])
     if name == "einsum_labelled":
         return _einsum(params, args)
-    if name == "conv_forward":
-        return 2 * out.size * _window(args[1].shape)
+    if name in ("conv", "conv_forward"):
+        return 2 * (out if name == "conv_forward" else out[0]).size * _window(args[1].shape)
     if name == "conv_input_grad":
         return 2 * args[0].size * _window(args[1].shape)
     if name == "conv_weight_grad":
@@ -137,6 +137,8 @@ def rules_flops(
     """Of a rule of all arguments."""
     if op.name == "linear":
         return 2 * g.size * args[1].shape[0] * sum(needs[:2])
+    if op.name == "conv":
+        return 2 * g.size * _window(args[1].shape) * sum(needs[:2])
     if op.name == "einsum_labelled":  # the same axes each time
         return _einsum(params, args) * sum(needs)
     if op.name in RECURRENT:  # the state's cotangent goes back through u whatever is asked for

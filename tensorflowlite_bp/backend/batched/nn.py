@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import activations, by_type, row_norms
+from .. import conv as convolution
 from . import array
 from .array import Batched, aligned, made, scope, sizes, whole
 from .shape import flat, unflat
@@ -119,6 +120,10 @@ for _function in (
     row_norms.row_norm_backward, row_norms.group_norm, row_norms.group_norm_backward,
 ):  # fmt: skip
     RULES[_function.__name__] = _composed(_function)
+
+
+RULES["conv"] = _composed(convolution.fused_forward)
+RULES["conv_backward"] = _composed(convolution.fused_backward)
 
 
 # ------------------------------------------------------------------ batch norm: samples are further channels

@@ -1,9 +1,12 @@
-"""Softmax, its logarithm, and the cross-entropy with its gradient. References: `backend/common.py`."""
+"""Softmax, its logarithm, cross-entropy and CTC with their gradients. References: `backend/common.py`,
+`backend/ctc.py`.
+"""
 
 import math
+from typing import Any
 
 from ..._typing import Array
-from .geometry import accumulator, one_block, rows, type_name
+from .geometry import KEPT, accumulator, ceil_div, one_block, rows, type_name
 from .host import Host
 
 NONE, MEAN, SUM = 0, 1, 2
@@ -80,3 +83,28 @@ def softmax_cross_entropy(
     total = host.empty((), z.dtype)
     host.launch(f"scaled_total<{type_name(z)}>", 1, one_block(count), (loss, share, total, count))
     return total, grad
+
+
+def ctc_fits(labels: Array, dtype: Any) -> bool:
+    """Whether two rows of the states of labels (samples, most) fit shared memory."""
+    return 2 * (2 * labels.shape[1] + 1) * max(dtype.itemsize, 4) <= KEPT
+
+
+def ctc(
+    host: Host, logits: Array, labels: Array, steps: Array, lengths: Array, blank: int
+) -> tuple[Array, Array]:
+    """-log p(label) per sample, and its gradient, as `ctc.loss_and_grad`. logits (samples, time, classes)."""
+    xp, dtype = host.xp, logits.dtype
+    logp = softmax(host, logits.astype(accumulator(xp, dtype), copy=False), log=True)
+    labels, steps, lengths = [host.dense(a.astype(xp.int64, copy=False)) for a in (labels, steps, lengths)]
+    (samples, time, classes), most = logits.shape, labels.shape[1]
+    path = host.empty((samples, time, 2 * most + 1), logp.dtype)
+    chain, loss = host.empty((samples, most), xp.int64), host.empty((samples,), logp.dtype)
+    t, block = type_name(logp), min(256, ceil_div(2 * most + 1, 32) * 32)
+    sizes = (time, classes, most, blank)
+    args = (logp, labels, steps, lengths, path, chain, loss, *sizes)
+    host.launch(f"ctc<{t}>", samples, block, args, 2 * (2 * most + 1) * logp.itemsize)
+    grad = host.empty(logp.shape, logp.dtype)
+    args = (logp, labels, steps, lengths, path, chain, loss, grad, *sizes)
+    host.launch(f"ctc_gradient<{t}>", samples * time, 256 if classes > 128 else 128, args)
+    return loss.astype(dtype, copy=False), grad.astype(dtype, copy=False)

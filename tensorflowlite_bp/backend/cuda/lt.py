@@ -49,6 +49,7 @@ def product(
     out: Array,
     alpha: float,
     beta: float,
+    tf32: bool,
 ) -> bool:
     """Whether cublasLt made f(alpha a @ b + beta out + bias) in out, for the kinds None, "relu" and
     "gelu_tanh".
@@ -75,7 +76,7 @@ def product(
         out.shape[0],
         *steps,
         epilogue or PLAIN,
-        int(host.tf32),
+        int(tf32 or host.tf32),
         host.value(space),
         WORKSPACE,
         float(alpha),

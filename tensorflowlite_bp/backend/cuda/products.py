@@ -62,13 +62,14 @@ def gemm(
     out: Array | None = None,
     alpha: float = 1.0,
     beta: float = 0.0,
+    tf32: bool = False,
 ) -> Array:
     """f(alpha a @ b + beta out + bias) of stacks of matrices, (batch, m, k) and (batch, k, n); a batch of 1
     serves all.
 
     Transposed views are taken as they are. kind: None, an activation ("relu", "gelu", "gelu_tanh": aux, if
     given, gets the value before it), or "times_" one: times its slope at aux. aux and out are dense (batch,
-    m, n).
+    m, n). tf32: whether float32 operands may be rounded to 10 bits, as the host's `tf32` lets all be.
     """
     batch = max(a.shape[0], b.shape[0]) if a.shape[0] and b.shape[0] else 0
     m, k, n = a.shape[1], a.shape[2], b.shape[2]
@@ -77,7 +78,7 @@ def gemm(
     if not out.size:
         return out
     left, right = _operand(host, a), _operand(host, b)
-    if _by_lt(host, left, right, (m, n, k), bias, kind, aux, out, alpha, beta):
+    if _by_lt(host, left, right, (m, n, k), bias, kind, aux, out, alpha, beta, tf32):
         return out
     a, ta, lda, step_a = left
     b, tb, ldb, step_b = right
@@ -114,6 +115,7 @@ def _by_lt(
     out: Array,
     alpha: float,
     beta: float,
+    tf32: bool,
 ) -> bool:
     """Whether cublasLt took the product; an activation that it lacks, or whose input is kept, goes behind
     it.
@@ -122,7 +124,7 @@ def _by_lt(
     to = out if inside or kind is None or kind.startswith("times_") or aux is None else aux
     if to is not out and beta:
         return False
-    if not lt.product(host, a, b, sizes, bias, kind if inside else None, to, alpha, beta):
+    if not lt.product(host, a, b, sizes, bias, kind if inside else None, to, alpha, beta, tf32):
         return False
     if not inside and kind is not None:
         if kind.startswith("times_"):
