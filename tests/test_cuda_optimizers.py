@@ -6,6 +6,7 @@ from cuda_hosts import FLOATS, close, hosts, named, offset
 
 from tensorflowlite_bp.backend import common
 from tensorflowlite_bp.backend.cuda import optimizers
+from tensorflowlite_bp.optimizers.loss_scale import DynamicLossScale
 
 host = hosts
 
@@ -178,3 +179,14 @@ def test_what_only_the_device_knows(host):
     assert hyper.tolist() == [0.1, 7.0, 0.5]
     optimizers.begin(host, hyper, 0.1, 3, 0.25, 2.0)
     assert hyper.tolist() == [0.1, 3.0, 0.5]
+
+
+def test_a_loss_scale_moves_as_on_the_host(host):
+    """Growth, backing off, the largest, over steps with and without what is not finite."""
+    rule = {"initial_scale": 2.0**126, "growth_factor": 2.0, "backoff_factor": 0.25, "growth_interval": 3}
+    own = DynamicLossScale(**rule)
+    state = [np.array(v) for v in (2.0**126, 0.0, 0.0)]
+    for total in [1.0, 0.0, 2.0] * 3 + [np.inf, 1.0, 1.0, np.nan] + [5.0] * 8:
+        factor = optimizers.scale_step(host, np.array(total), *state, 2.0, 0.25, 3, float(np.finfo("f4").max))
+        assert float(factor) == own.examine([np.array([np.sqrt(total)])])
+        assert [float(v) for v in state] == [float(v.data) for v in own.variables]

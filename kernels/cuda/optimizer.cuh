@@ -240,6 +240,22 @@ __global__ void __launch_bounds__(32, 1)
     hyper[HYPER_SCALE] = factor ? scale * *factor : scale;
 }
 
+// A dynamic loss scale's step (torch.amp.GradScaler's rule): factor = 1 / scale, or 0 where total[0], a sum
+// of squares of gradients, is not finite; then the scale grows after `interval` finite ones in a row, up to
+// `largest`, or backs off.
+__global__ void __launch_bounds__(32, 1)
+    scale_step(const double* __restrict__ total, double* __restrict__ scale, double* __restrict__ streak,
+               double* __restrict__ updates, double* __restrict__ factor, double growth, double backoff,
+               double interval, double largest) {
+    if (threadIdx.x) return;
+    const double old = *scale, longer = *streak + 1;
+    const bool finite = *total < double(INFINITY), grows = finite && longer >= interval;
+    *factor = finite ? 1 / old : 0.0;
+    *updates += finite ? 1 : 0;
+    *streak = finite && !grows ? longer : 0.0;
+    *scale = !finite ? old * backoff : grows && old * growth <= largest ? old * growth : old;
+}
+
 #define EACH_WORD(use)                                                                                    \
     use(0) use(1) use(2) use(3) use(4) use(5) use(6) use(7) use(8) use(9) use(10) use(11) use(12) use(13) \
         use(14) use(15) use(16) use(17) use(18) use(19) use(20) use(21) use(22) use(23) use(24) use(25)   \

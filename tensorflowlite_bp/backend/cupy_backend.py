@@ -334,6 +334,18 @@ def sum_of_squares(arrays: list[Array]) -> Array:
     return total
 
 
+def scale_step(total, scale, streak, updates, growth, backoff, interval, largest) -> Array:
+    """1 / scale, or 0 where total is not finite; moves a dynamic loss scale and its counts, all 0-d."""
+    finite = xp.isfinite(total)
+    factor = xp.where(finite, 1.0 / scale, 0.0)
+    longer, grown = streak + 1.0, scale * growth
+    grows = finite & (longer >= interval)
+    updates += finite
+    streak[...] = xp.where(finite & ~grows, longer, 0.0)
+    scale[...] = xp.where(finite, xp.where(grows & (grown <= largest), grown, scale), scale * backoff)
+    return factor
+
+
 def philox(n: int, *, seed: int, offset: int) -> Array:
     return common.philox(xp, n, seed, offset)
 

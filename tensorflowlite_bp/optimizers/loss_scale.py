@@ -82,13 +82,5 @@ class DynamicLossScale:
             streak[...] = longer if finite and not grows else 0.0
             updates[...] = float(updates) + finite
             return factor
-        finite = lib.isfinite(total)
-        factor = lib.where(finite, 1.0 / scale, 0.0)
-        longer = streak + 1.0
-        grows = lib.logical_and(finite, longer >= self.growth_interval)
-        grown = scale * self.growth_factor
-        kept = lib.where(lib.logical_and(grows, grown <= _LARGEST), grown, scale)
-        self.scale.data = lib.where(finite, kept, scale * self.backoff_factor)
-        self.streak.data = lib.where(lib.logical_and(finite, lib.logical_not(grows)), longer, 0.0)
-        self.updates.data = updates + finite
-        return factor
+        rule = self.growth_factor, self.backoff_factor, self.growth_interval, _LARGEST
+        return lib.scale_step(total, scale, streak, updates, *rule)

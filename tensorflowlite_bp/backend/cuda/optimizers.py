@@ -134,6 +134,15 @@ def norm(
     return out
 
 
+def scale_step(host: Host, total: Array, *state_and_rule: Any) -> Array:
+    """1 / scale, 0 where total is not finite; moves a loss scale. The rest as `cupy_backend.scale_step`."""
+    factor = host.empty((), host.xp.float64)
+    *state, growth, backoff, interval, largest = state_and_rule
+    numbers = (float(growth), float(backoff), float(interval), float(largest))
+    host.launch("scale_step", 1, 32, (total, *state, factor, *numbers))
+    return factor
+
+
 def next_step(host: Host, hyper: Array) -> None:
     """Counts one more step on the device, unless the last one was skipped."""
     host.launch("next_step", 1, 32, (hyper,))
