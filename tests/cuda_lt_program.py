@@ -34,18 +34,30 @@ for dtype, ta, tb, batch_b, kind in itertools.product(
     (False, True),
     (False, True),
     (1, 3),
-    (None, "relu", "gelu_tanh", "times_gelu_tanh"),
+    (None, "relu", "gelu_tanh", "gelu_tanh into aux", "times_gelu_tanh"),
 ):
+    host.epilogues = frozenset(["aux"] if ta else [])
+    kind, _, kept = (kind or "").partition(" ")
+    kind = kind or None
     m, k, n = 4, 5, 7
     a = rng.normal(size=(3, k, m) if ta else (3, m, k)).astype(dtype)
     b = rng.normal(size=(batch_b, n, k) if tb else (batch_b, k, n)).astype(dtype)
     a, b = a.swapaxes(1, 2) if ta else a, b.swapaxes(1, 2) if tb else b
     bias = rng.normal(size=n).astype(dtype) if kind != "times_gelu_tanh" else None
-    aux = rng.normal(size=(3, m, n)).astype(dtype) if kind == "times_gelu_tanh" else None
+    aux = rng.normal(size=(3, m, n)).astype(dtype) if kind == "times_gelu_tanh" or kept else None
     old = rng.normal(size=(3, m, n)).astype(dtype)
     args = {"bias": bias, "kind": kind, "aux": aux, "alpha": 0.5, "beta": 0.25 if kind is None else 0.0}
-    got = products.gemm(host, a, b, out=old.copy(), **args)
+    got, own = products.gemm(host, a, b, out=old.copy(), **args), None if aux is None else aux.copy()
     want = products.gemm(emulator(), a, b, out=old.copy(), **args)
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+    if own is not None:
+        np.testing.assert_allclose(own, aux, rtol=1e-5, atol=1e-6)
+    count += 1
+for dtype, chosen in itertools.product((np.float32, np.float64), ("", "bgrad")):
+    host.epilogues = frozenset([chosen])
+    g, x, w = [rng.normal(size=s).astype(dtype) for s in ((6, 7), (6, 5), (5, 7))]
+    got = products.linear_backward(host, g, x, w, None, (True, True, True))
+    for one, want in zip(got, (g @ w.T, x.T @ g, g.sum(0)), strict=True):
+        np.testing.assert_allclose(one, want, rtol=1e-5, atol=1e-6)
     count += 1
 print(count, "products")

@@ -35,25 +35,40 @@ for _which in ("forward", "dX", "dW"):
     case(f"matrix product {_which}", PRODUCTS, (4, 5, 3, "float32"), torch=0.97)(matmul(_which))
 
 
-@case(
-    "linear backward with ReLU's mask and bias gradient",
-    PRODUCTS[:1] + PRODUCTS[3:5],
-    (4, 5, 3, "float32"),
-    torch=1.0,
-    compiled=1.0,
-    with_compile=True,
-)
-def linear_backward(lab, m, k, n, dtype):
-    (x, tx), (w, tw), (b, tb), (g, tg) = [lab.normal(*s, dtype=dtype) for s in ((m, k), (k, n), (n,), (m, n))]
-    out = lab.lib.linear(x, w, b, relu=True)
-    args = (g, x, w, out, (True, True, True))
-    f = lambda x, w, b: lab.torch.relu(lab.torch.addmm(b, x, w))
-    return Work(
-        lambda: list(lab.lib.linear_backward(*args)),
-        lambda wrap: pulled(lab.torch, wrap(f), [tx, tw, tb], tg, backward=True),
-        lambda: list(common.linear_backward(lab.cupy, *args)),
-        flops=4 * m * k * n,
-    )
+def linear_backward(epilogues):
+    def make(lab, m, k, n, dtype):
+        shapes = ((m, k), (k, n), (n,), (m, n))
+        (x, tx), (w, tw), (b, tb), (g, tg) = [lab.normal(*s, dtype=dtype) for s in shapes]
+        out = lab.lib.linear(x, w, b, relu=True)
+        args = (g, x, w, out, (True, True, True))
+        f = lambda x, w, b: lab.torch.relu(lab.torch.addmm(b, x, w))
+
+        def ours():
+            lab.host.epilogues = epilogues
+            try:
+                return list(lab.lib.linear_backward(*args))
+            finally:
+                lab.host.epilogues = frozenset()
+
+        return Work(
+            ours,
+            lambda wrap: pulled(lab.torch, wrap(f), [tx, tw, tb], tg, backward=True),
+            lambda: list(common.linear_backward(lab.cupy, *args)),
+            flops=4 * m * k * n,
+        )
+
+    return make
+
+
+for _how, _epilogues in (("", frozenset()), (", summed by cublasLt", frozenset(["bgrad"]))):
+    case(
+        f"linear backward with ReLU's mask and bias gradient{_how}",
+        PRODUCTS[:1] + PRODUCTS[3:5],
+        (4, 5, 3, "float32"),
+        torch=1.0,
+        compiled=1.0,
+        with_compile=True,
+    )(linear_backward(_epilogues))
 
 
 def attention(backward):

@@ -32,7 +32,7 @@ struct Plan {
     bool usable;
 };
 
-typedef std::array<int64_t, 19> Key;
+typedef std::array<int64_t, 20> Key;
 std::map<Key, Plan> plans;
 std::map<int, lt::Handle> handles;  // by device
 
@@ -92,7 +92,7 @@ uint32_t alignment(uint64_t address) {
 }
 
 struct Call {
-    uint64_t a, b, c, bias;
+    uint64_t a, b, c, vector, aux;  // vector: the bias, or where its gradient goes; aux (batch, m, n)
     int64_t type, m, n, k, ta, tb, lda, ldb, batch, stride_a, stride_b, epilogue, tf32;
     uint64_t workspace, workspace_bytes;
 };
@@ -105,6 +105,11 @@ lt::Handle handle() {
     return out;
 }
 
+void set_pointers(lt::Desc desc, const Call& x) {
+    if (x.vector) set(desc, lt::DESC_BIAS_POINTER, x.vector);
+    if (x.aux) set(desc, lt::DESC_AUX_POINTER, x.aux);
+}
+
 Plan make_plan(const Call& x) {
     Plan plan{};
     const int type = int(x.type), scale = type == lt::R_64F ? lt::R_64F : lt::R_32F;
@@ -115,7 +120,11 @@ Plan make_plan(const Call& x) {
     set(plan.desc, lt::DESC_TRANSA, int32_t(x.tb ? lt::OP_T : lt::OP_N));
     set(plan.desc, lt::DESC_TRANSB, int32_t(x.ta ? lt::OP_T : lt::OP_N));
     set(plan.desc, lt::DESC_EPILOGUE, uint32_t(x.epilogue));
-    if (x.bias) set(plan.desc, lt::DESC_BIAS_POINTER, x.bias);
+    set_pointers(plan.desc, x);
+    if (x.aux) {
+        set(plan.desc, lt::DESC_AUX_LD, x.n);
+        set(plan.desc, lt::DESC_AUX_BATCH_STRIDE, x.m * x.n);
+    }
     plan.a = layout(type, x.tb ? x.k : x.n, x.tb ? x.n : x.k, x.ldb, x.batch, x.stride_b);
     plan.b = layout(type, x.ta ? x.m : x.k, x.ta ? x.k : x.m, x.lda, x.batch, x.stride_a);
     plan.c = layout(type, x.n, x.m, x.n, x.batch, x.m * x.n);
@@ -164,13 +173,14 @@ bool product(const Call& x, double alpha, double beta, uint64_t stream) {
                      alignment(x.a),
                      alignment(x.b),
                      alignment(x.c),
-                     x.bias != 0,
+                     alignment(x.aux),
+                     x.vector != 0,
                      int64_t(x.workspace_bytes)};
     auto at = plans.find(key);
     if (at == plans.end()) at = plans.emplace(key, make_plan(x)).first;
     const Plan& plan = at->second;
     if (!plan.usable) return false;
-    if (x.bias) set(plan.desc, lt::DESC_BIAS_POINTER, x.bias);
+    set_pointers(plan.desc, x);
     const float alpha32 = float(alpha), beta32 = float(beta);
     const bool wide = x.type == lt::R_64F;
     auto address = [](uint64_t p) { return reinterpret_cast<void*>(static_cast<uintptr_t>(p)); };
@@ -191,13 +201,14 @@ void bind_lt(py::module_& m) {
     m.def("lt_version", [] { return opened ? library.version() : 0; });
     m.def(
         "lt_product",
-        [](uint64_t a, uint64_t b, uint64_t c, uint64_t bias, int64_t type, int64_t m, int64_t n, int64_t k,
-           int64_t ta, int64_t tb, int64_t lda, int64_t ldb, int64_t batch, int64_t stride_a,
-           int64_t stride_b, int64_t epilogue, int64_t tf32, uint64_t workspace, uint64_t workspace_bytes,
-           double alpha, double beta, uint64_t stream) {
-            return product({a, b, c, bias, type, m, n, k, ta, tb, lda, ldb, batch, stride_a, stride_b,
-                            epilogue, tf32, workspace, workspace_bytes},
-                           alpha, beta, stream);
+        [](uint64_t a, uint64_t b, uint64_t c, uint64_t vector, uint64_t aux, int64_t type, int64_t m,
+           int64_t n, int64_t k, int64_t ta, int64_t tb, int64_t lda, int64_t ldb, int64_t batch,
+           int64_t stride_a, int64_t stride_b, int64_t epilogue, int64_t tf32, uint64_t workspace,
+           uint64_t workspace_bytes, double alpha, double beta, uint64_t stream) {
+            return product(
+                {a,  b,   c,   vector, aux,      type,     m,        n,    k,         ta,
+                 tb, lda, ldb, batch,  stride_a, stride_b, epilogue, tf32, workspace, workspace_bytes},
+                alpha, beta, stream);
         },
         "Whether cublasLt did the product.");
 }

@@ -11,7 +11,8 @@ namespace {
 struct Product {
     int compute, scale, transa = lt::OP_N, transb = lt::OP_N;
     unsigned epilogue = lt::EPILOGUE_DEFAULT;
-    const void* bias = nullptr;
+    void *bias = nullptr, *aux = nullptr;
+    int64_t aux_ld = 0, aux_stride = 0;
 };
 
 struct Matrix {
@@ -37,8 +38,23 @@ void multiply(const Product& p, T alpha, const T* a, const Matrix& ma, const T* 
                 }
                 T& out = d[s * md.stride + i + j * md.ld];
                 out = alpha * sum + (beta != 0 ? beta * out : T(0));
+                T* aux = p.epilogue & lt::EPILOGUE_AUX
+                             ? static_cast<T*>(p.aux) + s * p.aux_stride + i + j * p.aux_ld
+                             : nullptr;
+                if (p.epilogue == lt::EPILOGUE_DGELU) {
+                    const T x = *aux, u = T(0.7978845608028654) * (x + T(0.044715) * x * x * x),
+                            t = std::tanh(u), du = T(0.7978845608028654) * (1 + T(0.134145) * x * x);
+                    out *= T(0.5) * (1 + t) + T(0.5) * x * (1 - t * t) * du;
+                    continue;
+                }
+                if (p.epilogue == lt::EPILOGUE_BGRADA && j == 0) {  // the sums of A over the depth
+                    T& total = static_cast<T*>(p.bias)[i] = 0;
+                    for (uint64_t k = 0; k < depth; k++)
+                        total += a[p.transa == lt::OP_N ? i + k * ma.ld : k + i * ma.ld];
+                }
                 if (p.epilogue & lt::EPILOGUE_BIAS) out += static_cast<const T*>(p.bias)[i];
                 if (p.epilogue & lt::EPILOGUE_RELU) out = out > 0 ? out : T(0);
+                if (aux) *aux = out;
                 if (p.epilogue & lt::EPILOGUE_GELU)
                     out = T(0.5) * out *
                           (1 + std::tanh(T(0.7978845608028654) * (out + T(0.044715) * out * out * out)));
@@ -70,6 +86,9 @@ int cublasLtMatmulDescSetAttribute(lt::Desc desc, int what, const void* value, s
     if (what == lt::DESC_TRANSB) field(p.transb, value, size);
     if (what == lt::DESC_EPILOGUE) field(p.epilogue, value, size);
     if (what == lt::DESC_BIAS_POINTER) field(p.bias, value, size);
+    if (what == lt::DESC_AUX_POINTER) field(p.aux, value, size);
+    if (what == lt::DESC_AUX_LD) field(p.aux_ld, value, size);
+    if (what == lt::DESC_AUX_BATCH_STRIDE) field(p.aux_stride, value, size);
     return 0;
 }
 int cublasLtMatrixLayoutCreate(lt::Layout* out, int type, uint64_t rows, uint64_t columns, int64_t ld) {

@@ -39,6 +39,8 @@ class Host:
         self.tf32 = (
             False  # whether float32 products may round their operands to 10 bits, as CUPY_TF32 lets CuPy's
         )
+        # epilogues of cublasLt that only timing can recommend: "bgrad", "aux"; benchmarks.gpu times both ways
+        self.epilogues: frozenset[str] = frozenset()
         self._cupy = xp.__name__ == "cupy"
 
     # ------------------------------------------------------------------ arrays

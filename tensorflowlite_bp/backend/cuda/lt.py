@@ -1,7 +1,8 @@
 """Products by cublasLt, where the host has it: on its own handle and workspace, so that a graph can capture
 it.
 
-What its epilogues lack is done by our own elementwise kernels behind it.
+What its epilogues lack is done by our own elementwise kernels behind it. DRELU is not used: it reads a bit
+mask, where we keep the output.
 """
 
 from importlib import import_module
@@ -11,7 +12,7 @@ from ..._typing import Array
 from .host import Host
 
 TYPES = {"float16": 2, "bfloat16": 14, "float32": 0, "float64": 1}  # as in cublaslt.h
-PLAIN, RELU, BIAS, GELU_TANH = 1, 2, 4, 32
+PLAIN, RELU, BIAS, GELU_TANH, AUX, DGELU, BGRADA = 1, 2, 4, 32, 128, 192, 256  # as in cublaslt.h
 WORKSPACE = 32 << 20  # bytes for each stream: what NVIDIA advises for sm_90
 
 
@@ -44,25 +45,26 @@ def product(
     a: tuple[Array, bool, int, int],
     b: tuple[Array, bool, int, int],
     sizes: tuple[int, int, int],
-    bias: Array | None,
-    kind: str | None,
+    epilogue: int,
+    vector: Array | None,
+    aux: Array | None,
     out: Array,
     alpha: float,
     beta: float,
     tf32: bool,
 ) -> bool:
-    """Whether cublasLt made f(alpha a @ b + beta out + bias) in out, for the kinds None, "relu" and
-    "gelu_tanh".
+    """Whether cublasLt made f(alpha a @ b + beta out) in out.
 
-    a, b: as `products._operand` gives them; sizes (m, n, k).
+    a, b: as `products._operand` gives them; sizes (m, n, k). epilogue: a sum of the numbers above. vector:
+    the bias (n), or where BGRADA puts the sums of b's columns. aux: what AUX keeps and DGELU reads, shaped as
+    out.
     """
     (own_a, ta, lda, step_a), (own_b, tb, ldb, step_b) = a, b
     if not sizes[2] or not available(host):
         return False
-    epilogue = {None: 0, "relu": RELU, "gelu_tanh": GELU_TANH}[kind] | (BIAS if bias is not None else 0)
     stream = host.stream()
     space = _workspace(host, stream)
-    places = [host.value(x) for x in (own_a, own_b, out, bias)]
+    places = [host.value(x) for x in (own_a, own_b, out, vector, aux)]
     steps = (step_a if own_a.shape[0] > 1 else 0, step_b if own_b.shape[0] > 1 else 0)
     module: Any = host.module  # type: ignore[attr-defined]
     return module.lt_product(
@@ -75,7 +77,7 @@ def product(
         ldb,
         out.shape[0],
         *steps,
-        epilogue or PLAIN,
+        epilogue,
         int(tf32 or host.tf32),
         host.value(space),
         WORKSPACE,

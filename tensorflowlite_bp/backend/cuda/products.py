@@ -117,16 +117,27 @@ def _by_lt(
     beta: float,
     tf32: bool,
 ) -> bool:
-    """Whether cublasLt took the product; an activation that it lacks, or whose input is kept, goes behind
-    it.
+    """Whether cublasLt took the product; an activation that it lacks, or whose epilogue is not chosen, goes
+    behind it.
     """
-    inside = kind is None or kind == "relu" or (kind == "gelu_tanh" and aux is None)
-    to = out if inside or kind is None or kind.startswith("times_") or aux is None else aux
+    with_bias = lt.BIAS if bias is not None else 0
+    inside = {None: 0, "relu": lt.RELU, "gelu_tanh": lt.GELU_TANH}.get(kind) if aux is None else None
+    if (
+        "aux" in host.epilogues
+        and aux is not None
+        and not beta
+        and (kind != "times_gelu_tanh" or bias is None)
+    ):
+        fused = {"gelu_tanh": lt.GELU_TANH | lt.AUX | with_bias, "times_gelu_tanh": lt.DGELU}.get(kind or "")
+        if fused and lt.product(host, a, b, sizes, fused, bias, aux, out, alpha, 0.0, tf32):
+            return True
+    to = out if inside is not None or kind is None or kind.startswith("times_") or aux is None else aux
     if to is not out and beta:
         return False
-    if not lt.product(host, a, b, sizes, bias, kind if inside else None, to, alpha, beta, tf32):
+    epilogue = (inside or 0) | with_bias or lt.PLAIN
+    if not lt.product(host, a, b, sizes, epilogue, bias, None, to, alpha, beta, tf32):
         return False
-    if not inside and kind is not None:
+    if inside is None and kind is not None:
         if kind.startswith("times_"):
             activations.activation_backward(host, kind[6:], out, aux, out=out)
         else:
@@ -167,5 +178,11 @@ def linear_backward(
     rows = _rows(host, g)
     dx = gemm(host, rows, w.T[None]).reshape(x.shape) if needs[0] else None
     turned = _rows(host, x).swapaxes(1, 2)
+    if needs[1] and needs[2] and "bgrad" in host.epilogues:
+        dw, db = host.empty(w.shape, w.dtype), host.empty(w.shape[1:], w.dtype)
+        sizes = (*w.shape, rows.shape[1])
+        sides = _operand(host, turned), _operand(host, rows)
+        if lt.product(host, *sides, sizes, lt.BGRADA, db, None, dw[None], 1.0, 0.0, False):
+            return dx, dw, db
     dw = gemm(host, turned, rows)[0] if needs[1] else None
     return dx, dw, norms.column_sums(host, rows) if needs[2] else None
