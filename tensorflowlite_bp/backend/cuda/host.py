@@ -41,7 +41,7 @@ class Host:
         )
         # epilogues of cublasLt that only timing can recommend: "bgrad", "aux"; benchmarks.gpu times both ways
         self.epilogues: frozenset[str] = frozenset()
-        self._cupy = xp.__name__ == "cupy"
+        self._cupy = self.on_device = xp.__name__ == "cupy"  # on_device: where NVIDIA's libraries reach
 
     # ------------------------------------------------------------------ arrays
     def empty(self, shape: Shape | int, dtype: Any) -> Array:
