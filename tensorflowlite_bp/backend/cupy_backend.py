@@ -7,11 +7,9 @@ host and say so (`cupy_modules.py`). Fused functions launch the kernels of
 backend shares.
 """
 
-import contextlib
 import functools
 import importlib
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import cupy as xp  # type: ignore[import-not-found]
@@ -27,6 +25,7 @@ from . import (
     ctc,
     cupy_kernels,
     cupy_scatter,
+    cupy_steps,
     draws,
     pool,
     protocol,
@@ -289,61 +288,13 @@ def group_norm_backward(
     return row_norms.group_norm_backward(xp, g, x, weight, mean, inv_std, groups=groups)
 
 
-def sgd_step(params, grads, velocities, lr, momentum, nesterov, weight_decay, scale) -> None:
-    with unless(scale, params, velocities):
-        common.sgd_step(xp, params, grads, velocities, lr, momentum, nesterov, weight_decay, scale)
-
-
-def adam_step(params, grads, ms, vs, lr, beta1, beta2, eps, step, weight_decay, scale, vhats=None) -> None:
-    with unless(scale, params, ms, vs, vhats):
-        common.adam_step(xp, params, grads, ms, vs, lr, beta1, beta2, eps, step, weight_decay, scale, vhats)
-
-
-def rmsprop_step(params, grads, squares, means, velocities, *how: Any) -> None:
-    with unless(how[-1], params, squares, means, velocities):
-        common.rmsprop_step(xp, params, grads, squares, means, velocities, *how)
-
-
-def lion_step(params, grads, ms, *how: Any) -> None:
-    with unless(how[-1], params, ms):
-        common.lion_step(xp, params, grads, ms, *how)
-
-
-@contextlib.contextmanager
-def unless(scale: Any, *written: list[Array] | None) -> Iterator[None]:
-    """Arrays written inside are what they were before where scale, a 0-d array on the device, is 0: a step is
-    skipped without waiting for the device.
-    """
-    if not hasattr(scale, "dtype"):
-        yield
-        return
-    arrays = [a for column in written if column is not None for a in column]
-    before = [a.copy() for a in arrays]
-    yield
-    skipped = scale == 0
-    for a, old in zip(arrays, before, strict=True):
-        xp.copyto(a, old, where=skipped)
-
-
-def sum_of_squares(arrays: list[Array]) -> Array:
-    """0-d, float64, on the device."""
-    total: Any = xp.zeros((), np.float64)
-    for a in arrays:
-        wide = a.reshape(-1).astype(np.float64, copy=False)
-        total = total + (wide * wide).sum()
-    return total
-
-
-def scale_step(total, scale, streak, updates, growth, backoff, interval, largest) -> Array:
-    """1 / scale, or 0 where total is not finite; moves a dynamic loss scale and its counts, all 0-d."""
-    finite = xp.isfinite(total)
-    factor = xp.where(finite, 1.0 / scale, 0.0)
-    longer, grown = streak + 1.0, scale * growth
-    grows = finite & (longer >= interval)
-    updates += finite
-    streak[...] = xp.where(finite & ~grows, longer, 0.0)
-    scale[...] = xp.where(finite, xp.where(grows & (grown <= largest), grown, scale), scale * backoff)
-    return factor
+sgd_step = functools.partial(cupy_steps.sgd_step, xp)
+adam_step = functools.partial(cupy_steps.adam_step, xp)
+rmsprop_step = functools.partial(cupy_steps.rmsprop_step, xp)
+lion_step = functools.partial(cupy_steps.lion_step, xp)
+unless = functools.partial(cupy_steps.unless, xp)
+sum_of_squares = functools.partial(cupy_steps.sum_of_squares, xp)
+scale_step = functools.partial(cupy_steps.scale_step, xp)
 
 
 def philox(n: int, *, seed: int, offset: int) -> Array:
