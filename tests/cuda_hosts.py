@@ -162,6 +162,10 @@ class Device(Arrays):
     def processors(self):
         return self.inner.processors
 
+    @functools.cached_property
+    def clusters(self):
+        return self.inner.clusters
+
     def launch(self, name, grid, block, args, shared=0):
         self.args = args
         super().launch(name, grid, block, args, shared)

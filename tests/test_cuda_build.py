@@ -32,9 +32,9 @@ REGISTERS = [
     ("rmsprop", 96), ("adam", 96), ("", 80),
 ]  # fmt: skip
 # Kernels that move 16 bytes at a time where columns and addresses allow.
-WIDE = """softmax softmax_backward softmax_cross_entropy layer_norm layer_norm_backward normalise_first
-norm_grad_first moments_first norm_sums_first sgd sgd_momentum adam rmsprop lion squares activation
-activation_backward dropout random_words""".split()
+WIDE = """softmax softmax_backward softmax_cross_entropy softmax_cross_entropy_cluster layer_norm
+layer_norm_backward normalise_first norm_grad_first moments_first norm_sums_first sgd sgd_momentum adam
+rmsprop lion squares activation activation_backward dropout random_words""".split()
 WIDE_BY_COLUMNS = "column_sums moments_last normalise_last norm_sums_last norm_grad_last".split()
 
 

@@ -11,7 +11,8 @@ from tensorflowlite_bp.backend.cuda import losses
 host = hosts
 
 
-ROWS = [(1, 1), (3, 7), (5, 10), (2, 1000), (3, 1025), (1, 9000), (2, 25000)]
+# the longest: more than a block keeps, in every dtype
+ROWS = [(1, 1), (3, 7), (5, 10), (2, 1000), (3, 1025), (1, 9000), (2, 25000), (2, 50001)]
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=named)
@@ -84,6 +85,17 @@ def test_nothing_to_do(host, shape):
         loss, grad = losses.softmax_cross_entropy(host, x, np.empty(0, int), None, None, 0.0, 2, True)
         assert loss == 0
         assert grad.shape == shape
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=named)
+@pytest.mark.parametrize("extras", [False, True])
+def test_long_rows_without_clusters(host, dtype, extras):
+    """GPUs before sm_90: a block reads them twice."""
+    had, host.clusters = host.clusters, False
+    try:
+        test_cross_entropy(host, dtype, (2, 50001), 1, extras)
+    finally:
+        host.clusters = had
 
 
 # samples, time, classes, longest label

@@ -36,6 +36,7 @@ def draw(host, dtypes):
             for extras in (False, True):
                 test_cuda_losses.test_cross_entropy(host, dtype, shape, 1, extras)
                 test_cuda_losses.test_softmax(host, dtype, shape, extras)
+        test_cuda_losses.test_long_rows_without_clusters(host, dtype, True)
         for shape in test_cuda_losses.SPELLINGS[1:3]:
             test_cuda_losses.test_ctc(host, dtype, shape)
         for shape in ((7, 3), (40, 16), (129, 264)):

@@ -6,7 +6,8 @@ namespace tflbp_cuda {
 #if defined(TFLBP_EMULATOR)
 
 int launch(const Kernel& kernel, dim3 grid, dim3 block, size_t shared, void*, void** arguments) {
-    emulator::launch(kernel.name, grid, block, shared, 1, [&] { kernel.run(kernel.function, arguments); });
+    emulator::launch(kernel.name, grid, block, shared, kernel.cluster,
+                     [&] { kernel.run(kernel.function, arguments); });
     return emulator::last_error();
 }
 

@@ -46,6 +46,8 @@ typedef long long int64_t;
     kernel<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__)
 
 // ---------------------------------------------------------------- thread block clusters (sm_90 and newer)
+#define TFLBP_CLUSTER_OF(blocks) __cluster_dims__(blocks, 1, 1)
+
 __device__ __forceinline__ void cluster_sync() {
     asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::
                      : "memory");

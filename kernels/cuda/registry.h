@@ -17,6 +17,7 @@ struct Kernel {
     const char* parameters;  // a letter each: p pointer, i int64_t, d double
     const void* function;
     void (*run)(const void* function, void** arguments);  // the emulator: what one thread does
+    int cluster;  // blocks; the emulator's launch needs it, a GPU's compiler has been told
 };
 
 inline std::vector<Kernel>& registry() {
@@ -44,8 +45,8 @@ void run(void (*kernel)(P...), void** arguments, std::index_sequence<I...>) {
 
 struct Registered {
     template <class... P>
-    Registered(const char* name, void (*kernel)(P...)) {
-        Kernel k = {name, Parameters<P...>::letters, reinterpret_cast<const void*>(kernel), nullptr};
+    Registered(const char* name, void (*kernel)(P...), int cluster = 1) {
+        Kernel k = {name, Parameters<P...>::letters, reinterpret_cast<const void*>(kernel), nullptr, cluster};
 #if defined(TFLBP_EMULATOR)
         k.run = [](const void* function, void** arguments) {
             run(reinterpret_cast<void (*)(P...)>(const_cast<void*>(function)), arguments,
@@ -65,6 +66,9 @@ int launch(const Kernel& kernel, dim3 grid, dim3 block, size_t shared, void* str
 #define TFLBP_UNIQUE(a, b) TFLBP_JOINED(a, b)
 #define TFLBP_KERNEL(...) \
     static const ::tflbp_cuda::Registered TFLBP_UNIQUE(kernel_, __COUNTER__)(#__VA_ARGS__, &__VA_ARGS__);
+#define TFLBP_CLUSTER_KERNEL(blocks, ...)                                                                \
+    static const ::tflbp_cuda::Registered TFLBP_UNIQUE(kernel_, __COUNTER__)(#__VA_ARGS__, &__VA_ARGS__, \
+                                                                             blocks);
 // Left to NVRTC where nvcc builds the module: what is seldom asked for, double among it, would double the
 // build.
 #if defined(TFLBP_EMULATOR)

@@ -3,8 +3,9 @@
 // Limit: forward reads and writes rows * classes; the cross-entropy gives loss and gradient for the same
 // traffic; backward reads two and writes one. A row that fits shared memory is kept there between the passes
 // over it; a longer one is read twice (the second time mostly from L2), with the online recurrence for the
-// maximum and the sum (Milakov and Gimelshein 2018). A warp takes a short row, a block a long one; any length
-// and alignment. 16-bit floats are computed in float. Deterministic: every sum is taken in one order.
+// maximum and the sum (Milakov and Gimelshein 2018); clusters.cuh has a way around that for the
+// cross-entropy. A warp takes a short row, a block a long one; any length and alignment. 16-bit floats are
+// computed in float. Deterministic: every sum is taken in one order.
 #pragma once
 
 #include "cuda/types.cuh"
@@ -136,41 +137,48 @@ __global__ void __launch_bounds__(Row<WARP>::most, 1)
 }
 
 // ---------------------------------------------------------------- cross-entropy
+// The elements [first, first + count) of a row, which a warp, a block or one block of a cluster takes.
+struct Part {
+    int64_t row, first, count;
+    int thread, threads, slot;
+};
+
 // loss = -(1 - s) w[y] log p[y] - s / C sum_c w[c] log p[c], and d loss / d logits, times share[0] (a mean's
 // 1 over the count). Rows with the ignored label give 0 and 0, whatever their logits hold; a label outside
-// [0, classes) gives NaN and NaN. grad may be null, or the logits themselves.
-template <class T, bool WARP, bool CACHED>
-__global__ void __launch_bounds__(Row<WARP>::most, 1)
-    softmax_cross_entropy(const T* logits, const int64_t* __restrict__ labels,
-                          const typename Compute<T>::type* __restrict__ weight,
-                          const typename Compute<T>::type* __restrict__ share,
-                          typename Compute<T>::type* __restrict__ loss, T* grad, int64_t rows,
-                          int64_t classes, double smoothing, int64_t ignored, int64_t ignores) {
+// [0, classes) gives NaN and NaN. grad may be null, or the logits themselves. meet(online, smooth, total):
+// what all parts of the row have found.
+template <class T, bool WARP, bool CACHED, class Meet>
+__device__ __forceinline__ void cross_entropy(const Part part, const T* logits,
+                                              const int64_t* __restrict__ labels,
+                                              const typename Compute<T>::type* __restrict__ weight,
+                                              const typename Compute<T>::type* __restrict__ share,
+                                              typename Compute<T>::type* __restrict__ loss, T* grad,
+                                              int64_t classes, double smoothing, int64_t ignored,
+                                              int64_t ignores, Meet meet) {
     typedef typename Compute<T>::type A;
     TFLBP_DYNAMIC_SHARED(unsigned char, shared);
-    const Row<WARP> row;
-    if (row.index >= rows) return;
-    const int64_t label = labels[row.index];
-    const T* in = logits + row.index * classes;
-    T* out = grad ? grad + row.index * classes : nullptr;
-    const bool outside = label < 0 || label >= classes;
+    const int64_t label = labels[part.row], at = part.row * classes + part.first;
+    const T* in = logits + at;
+    T* out = grad ? grad + at : nullptr;
+    const bool outside = label < 0 || label >= classes, writes = part.thread == 0 && part.first == 0;
     if ((ignores && label == ignored) || outside) {  // all threads of the row leave together
         const A fill = ignores && label == ignored ? A(0) : A(NAN);
-        if (out) map(out, classes, row.thread, row.threads, [=](int64_t) { return narrow<T>(fill); });
-        if (row.thread == 0) loss[row.index] = fill;
+        if (out) map(out, part.count, part.thread, part.threads, [=](int64_t) { return narrow<T>(fill); });
+        if (writes) loss[part.row] = fill;
         return;
     }
-    T* kept = CACHED ? row_cache(shared, row.slot, classes, in) : nullptr;
-    const A picked = widen(in[label]);  // now: the gradient may overwrite it
+    T* kept = CACHED ? row_cache(shared, part.slot, part.count, in) : nullptr;
+    const A picked = widen(logits[part.row * classes + label]);  // now: the gradient may overwrite it
+    const A* own_weight = weight ? weight + part.first : nullptr;
     Online<A> own;
     A smooth = 0, total = 0;  // sum_c w[c] z[c], sum_c w[c]
-    each_pack(in, classes, row.thread, row.threads, [&](int64_t i, const auto& pack) {
+    each_pack(in, part.count, part.thread, part.threads, [&](int64_t i, const auto& pack) {
         if (CACHED) *reinterpret_cast<typename Plain<decltype(pack)>::type*>(kept + i) = pack;
         own.add(pack);
         if (smoothing == 0) return;
         UNROLL(1)
         for (int j = 0; j < pack.count; j++) {
-            const A w = weight ? weight[i + j] : A(1);
+            const A w = own_weight ? own_weight[i + j] : A(1);
             smooth += w * widen(pack.at[j]);
             total += w;
         }
@@ -181,22 +189,38 @@ __global__ void __launch_bounds__(Row<WARP>::most, 1)
         smooth = group_sum<WARP>(smooth);
         total = group_sum<WARP>(total);
     }
-    if (row.thread == 0) {
+    meet(own, smooth, total);
+    if (writes) {
         const A lse = own.top + logarithm(own.sum);
-        loss[row.index] = hit * (lse - picked) + (smoothing != 0 ? even * (total * lse - smooth) : A(0));
+        loss[part.row] = hit * (lse - picked) + (smoothing != 0 ? even * (total * lse - smooth) : A(0));
     }
     if (!out) return;
     group_sync<WARP>();
     const A top = own.top, factor = share ? share[0] : A(1), scale = factor * (hit + even * total) / own.sum;
+    const int64_t hit_at = label - part.first;
     map(
-        out, classes, row.thread, row.threads,
+        out, part.count, part.thread, part.threads,
         [=](int64_t i, T z) {
             A g = exponential(widen(z) - top) * scale;
-            if (smoothing != 0) g -= factor * even * (weight ? weight[i] : A(1));
-            if (i == label) g -= factor * hit;
+            if (smoothing != 0) g -= factor * even * (own_weight ? own_weight[i] : A(1));
+            if (i == hit_at) g -= factor * hit;
             return narrow<T>(g);
         },
         CACHED ? kept : in);
+}
+
+template <class T, bool WARP, bool CACHED>
+__global__ void __launch_bounds__(Row<WARP>::most, 1)
+    softmax_cross_entropy(const T* logits, const int64_t* __restrict__ labels,
+                          const typename Compute<T>::type* __restrict__ weight,
+                          const typename Compute<T>::type* __restrict__ share,
+                          typename Compute<T>::type* __restrict__ loss, T* grad, int64_t rows,
+                          int64_t classes, double smoothing, int64_t ignored, int64_t ignores) {
+    const Row<WARP> row;
+    if (row.index >= rows) return;
+    const Part whole = {row.index, 0, classes, row.thread, row.threads, row.slot};
+    cross_entropy<T, WARP, CACHED>(whole, logits, labels, weight, share, loss, grad, classes, smoothing,
+                                   ignored, ignores, [](auto&, auto&, auto&) {});
 }
 
 // share[0] = 1 / (number of labels that count, or the sum of their weights). One block.

@@ -26,6 +26,7 @@
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
+#define TFLBP_CLUSTER_OF(blocks)  // the launch says it
 #define __restrict__ __restrict
 
 // ---------------------------------------------------------------- built-in types and variables

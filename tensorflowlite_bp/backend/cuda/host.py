@@ -72,6 +72,11 @@ class Host:
         """
         return self.xp.cuda.Device().attributes["MultiProcessorCount"] if self._cupy else 2
 
+    @cached_property
+    def clusters(self) -> bool:
+        """Whether blocks of a cluster share their memory: from sm_90 on, and under the emulator."""
+        return not self._cupy or self.xp.cuda.Device().attributes["ComputeCapabilityMajor"] >= 9
+
     # ------------------------------------------------------------------ launches
     def launch(self, name: str, grid: Grid, block: Grid, args: Sequence[Any], shared: int = 0) -> None:
         """name: as in C++, `softmax<float, true, true>`. grid, block: up to three and two sizes. args:

@@ -10,6 +10,9 @@ from .geometry import KEPT, accumulator, ceil_div, one_block, rows, type_name
 from .host import Host
 
 NONE, MEAN, SUM = 0, 1, 2
+CLUSTER = (
+    8  # as in clusters.cuh: blocks that take a row together where it is too long for one's shared memory
+)
 
 
 def softmax(host: Host, x: Array, *, log: bool = False) -> Array:
@@ -74,9 +77,16 @@ def softmax_cross_entropy(
         share = host.empty((), wide)
         name = f"label_share<{type_name(share)}>"
         host.launch(name, 1, one_block(count), (labels, weight, share, count, classes, *ignored))
-    if count and classes:
+    size = classes * z.itemsize
+    tail = (classes, float(smoothing), *ignored)
+    if host.clusters and count and KEPT < size <= CLUSTER * (KEPT - 32):
+        per = ceil_div(ceil_div(classes, CLUSTER) * z.itemsize, 16) * 16 // z.itemsize
+        args = (z, labels, weight, share, loss, grad, per, *tail)
+        name = f"softmax_cross_entropy_cluster<{type_name(z)}>"
+        host.launch(name, CLUSTER * count, 512, args, (per * z.itemsize + 32) // 16 * 16)
+    elif count and classes:
         how, grid, block, shared = rows(count, classes, z.itemsize)
-        args = (z, labels, weight, share, loss, grad, count, classes, float(smoothing), *ignored)
+        args = (z, labels, weight, share, loss, grad, count, *tail)
         host.launch(f"softmax_cross_entropy<{type_name(z)}, {how}>", grid, block, args, shared)
     if not reduction:
         return loss.astype(z.dtype, copy=False), grad

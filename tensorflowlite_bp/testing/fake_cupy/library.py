@@ -162,7 +162,7 @@ class Device:
 
     def __init__(self, device: Any = None) -> None:
         self.id = machine.device if device is None else int(getattr(device, "id", device))
-        self.attributes = {"MultiProcessorCount": 2}
+        self.attributes = {"MultiProcessorCount": 2, "ComputeCapabilityMajor": 9}
 
     def __enter__(self) -> "Device":
         self._before, machine.device = machine.device, self.id
