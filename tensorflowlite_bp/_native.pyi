@@ -67,14 +67,20 @@ def softmax_backward(g: _Array, out: _Array, log: bool) -> _Array | None: ...
 
 # ------------------------------------------------------------ normalisation
 def batch_norm_forward(
-    x: _Array, weight: _Array | None, bias: _Array | None, eps: float, axis: int
-) -> tuple[_Array, _Array, _Array, _Array] | None:
-    """out, mean, var (biased), inv_std. None for an empty x as well."""
+    x: _Array, weight: _Array | None, bias: _Array | None, eps: float, axis: int, relu: bool = False
+) -> tuple | None:
+    """out, mean, var (biased), inv_std; with relu (scale, offset) as well. None for an empty x as well."""
 
 def batch_norm_backward(
-    g: _Array, x: _Array, weight: _Array | None, mean: _Array, inv_std: _Array, axis: int
+    g: _Array,
+    x: _Array,
+    weight: _Array | None,
+    mean: _Array,
+    inv_std: _Array,
+    axis: int,
+    relu: tuple[_Array, _Array] | None = None,
 ) -> tuple[_Array, _Array, _Array] | None:
-    """dx, dweight, dbias."""
+    """dx, dweight, dbias. relu: the (scale, offset) that the forward gave when it applied ReLU."""
 
 def row_norm_forward(
     x: _Array, weight: _Array | None, bias: _Array | None, eps: float, features: int, centred: bool

@@ -39,16 +39,19 @@ def put_along(x, *, indices, axis, shape):
     return out
 
 
-def np_batch_norm(x, w=None, b=None, *, axis=-1, eps=1e-3):
+def np_batch_norm(x, w=None, b=None, *, axis=-1, eps=1e-3, activation=None):
     others = tuple(i for i in range(x.ndim) if i != axis % x.ndim)
     shape = [x.shape[i] if i == axis % x.ndim else 1 for i in range(x.ndim)]
     out = (x - x.mean(others, keepdims=True)) / np.sqrt(x.var(others, keepdims=True) + eps)
-    return (out if w is None else out * w.reshape(shape)) + (0 if b is None else b.reshape(shape))
+    out = (out if w is None else out * w.reshape(shape)) + (0 if b is None else b.reshape(shape))
+    return (
+        out if activation is None else {"relu": lambda v: np.maximum(v, 0), "tanh": np.tanh}[activation](out)
+    )
 
 
-def batch_norm(f, x, w=None, b=None, *, axis=-1, eps=1e-3):
+def batch_norm(f, x, w=None, b=None, *, axis=-1, **how):
     n = x.shape[axis]
-    return f(x, w, b, beside(np.zeros(n), x), beside(np.ones(n), x), training=True, eps=eps, axis=axis)[0]
+    return f(x, w, b, beside(np.zeros(n), x), beside(np.ones(n), x), training=True, axis=axis, **how)[0]
 
 
 def np_cross_entropy(z, *, labels, weight=None, ignore_index=None, label_smoothing=0.0, reduction="mean"):
@@ -262,6 +265,8 @@ CASES = [
     OpCase("linear", normal((2, 5, 3), (3, 2), (2,)), [{"activation": "relu"}], numpy=lambda x, w, b, activation: np.maximum(x @ w + b, 0), id="linear-relu"),
     OpCase("linear", normal((3,), (3, 2)), [{"activation": "tanh"}], numpy=lambda x, w, activation: np.tanh(x @ w), id="linear-tanh"),
     OpCase("batch_norm", normal((6, 3), (3,), (3,)), call=batch_norm, numpy=np_batch_norm),
+    OpCase("batch_norm", normal((6, 3), (3,), (3,)), grid(activation=["relu", "tanh"]), call=batch_norm, numpy=np_batch_norm, id="batch_norm-activation"),
+    OpCase("batch_norm", normal((3, 4, 2)), [{"axis": 1, "activation": "relu"}], call=batch_norm, numpy=np_batch_norm, id="batch_norm-plain-relu"),
     OpCase("batch_norm", normal((2, 4, 3, 2), (3,)), [{"axis": 2}], call=batch_norm, numpy=np_batch_norm, id="batch_norm-axis"),
     OpCase("batch_norm", normal((2, 5, 3)), [{"axis": 1, "eps": 0.1}], call=batch_norm, numpy=np_batch_norm, id="batch_norm-plain"),
     OpCase("layer_norm", normal((3, 4), (4,), (4,)), numpy=lambda x, w, b: np_batch_norm(x, axis=0, eps=1e-5) * w + b),

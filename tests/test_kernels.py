@@ -383,6 +383,12 @@ def test_batch_norm(isa, rng, dtype, shape, axis):
         native.batch_norm_backward(g, x, None, mean, inv, axis),
         native.batch_norm_backward(g, x, np.ones(c, dtype), mean, inv, axis),
     )
+    fused = native.batch_norm_forward(x, w, b, 1e-3, axis, True)
+    same_bits(fused[:4], (np.maximum(out, 0), mean, var, inv))
+    same_bits(
+        native.batch_norm_backward(g, x, w, mean, inv, axis, fused[4]),
+        native.batch_norm_backward(g * (fused[0] > 0), x, w, mean, inv, axis),
+    )
 
 
 @pytest.mark.parametrize(
@@ -415,6 +421,12 @@ def test_batch_norm_past_the_cache(isa, rng, shape, axis):
     n = x.size / 31
     want = (g - db.reshape(columns) / n - normed * dw.reshape(columns) / n) * inv.reshape(columns)
     np.testing.assert_allclose(dx, want, atol=2e-6)
+    fused, *_, kept = native.batch_norm_forward(x, None, None, 1e-3, axis, True)
+    assert (fused == np.maximum(out, 0)).all()
+    same_bits(
+        native.batch_norm_backward(g, x, None, mean, inv, axis, kept),
+        native.batch_norm_backward(g * (fused > 0), x, None, mean, inv, axis),
+    )
 
 
 # ------------------------------------------------------------------------------------------ optimisers
@@ -589,6 +601,8 @@ def everything():
     ):
         forward = native.batch_norm_forward(data, None, None, 1e-3, axis)
         results += [forward, native.batch_norm_backward(data, data, None, forward[1], forward[3], axis)]
+        kept = native.batch_norm_forward(data, None, None, 1e-3, axis, True)[4]
+        results += [native.batch_norm_backward(data, data, None, forward[1], forward[3], axis, kept)]
     p, m, v = [x.copy(), narrow.copy()], [x * 0, narrow * 0], [x * 0, narrow * 0]
     native.sgd_step(p, [x, narrow], m, 0.1, 0.9, True, 0.01, 1.0)
     native.adam_step(p, [x, narrow], m, v, 0.1, 0.9, 0.999, 1e-7, 1, 0.0, 1.0, None)

@@ -10,13 +10,14 @@ nn = bp.nn
 F = SimpleNamespace(
     linear=nn.linear,  # (x, w, b)
     linear_relu=lambda x, w, b: nn.linear(x, w, b, activation="relu"),
-    relu=nn.relu,
     gelu=nn.gelu,  # the exact one
     embedding=nn.embedding,  # (indices, table)
     layer_norm=nn.layer_norm,  # (x, scale, offset), over the last axis, epsilon 1e-5
     conv=nn.conv,  # (x, filter, bias), no padding
     conv_relu=lambda x, w, b: nn.conv(x, w, b, activation="relu"),
-    batch_norm=lambda x, w, b: nn.batch_norm(x, w, b, w.data, w.data, training=True)[0],  # epsilon 1e-3
+    batch_norm_relu=lambda x, w, b: nn.batch_norm(  # epsilon 1e-3
+        x, w, b, w.data, w.data, training=True, activation="relu"
+    )[0],
     max_pool=lambda x: nn.max_pool(x, 2),
     flatten=lambda x: x.reshape(x.shape[0], -1),
     reshape=bp.reshape,

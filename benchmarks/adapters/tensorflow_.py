@@ -29,8 +29,8 @@ def conv(x, w, b):
     return nn.bias_add(nn.conv2d(x, w, 1, "VALID"), b)
 
 
-def batch_norm(x, w, b):
-    return nn.batch_normalization(x, *nn.moments(x, (0, 1, 2)), b, w, 1e-3)
+def batch_norm_relu(x, w, b):
+    return nn.relu(nn.batch_normalization(x, *nn.moments(x, (0, 1, 2)), b, w, 1e-3))
 
 
 def attention(q, k, v):
@@ -55,13 +55,12 @@ def cross_entropy(logits, y):
 F = SimpleNamespace(
     linear=linear,
     linear_relu=lambda x, w, b: nn.relu(linear(x, w, b)),
-    relu=nn.relu,
     gelu=nn.gelu,
     embedding=lambda i, table: nn.embedding_lookup(table, i),
     layer_norm=layer_norm,
     conv=conv,
     conv_relu=lambda x, w, b: nn.relu(conv(x, w, b)),
-    batch_norm=batch_norm,
+    batch_norm_relu=batch_norm_relu,
     max_pool=lambda x: nn.max_pool2d(x, 2, 2, "VALID"),
     flatten=lambda x: tf.reshape(x, (x.shape[0], -1)),
     reshape=tf.reshape,

@@ -40,7 +40,7 @@ def loss(F, p, x, y, norm):
     for i in "12":
         if norm:
             h = F.conv(h, p["filter" + i], p["bias" + i])
-            h = F.relu(F.batch_norm(h, p["scale" + i], p["offset" + i]))
+            h = F.batch_norm_relu(h, p["scale" + i], p["offset" + i])
         else:
             h = F.conv_relu(h, p["filter" + i], p["bias" + i])
     h = F.linear_relu(F.flatten(F.max_pool(h)), p["w3"], p["b3"])

@@ -39,12 +39,13 @@ PyArrayObject* per_channel(py::handle h, int type, int64_t channels, bool option
 }
 
 template <class T>
-py::object forward(PyArrayObject* x, PyArrayObject* weight, PyArrayObject* bias, double eps,
+py::object forward(PyArrayObject* x, PyArrayObject* weight, PyArrayObject* bias, double eps, bool relu,
                    const NormShape& shape) {
     const npy_intp channels = shape.channels;
     const int type = PyArray_TYPE(x);
     py::object out = empty_like(x), mean = empty(1, &channels, type), var = empty(1, &channels, type),
-               inv = empty(1, &channels, type);
+               inv = empty(1, &channels, type), scale, offset;
+    if (relu) scale = empty(1, &channels, type), offset = empty(1, &channels, type);
     const NormTable<T>& kernels = table<T>();
     std::unique_ptr<double[]> work(new double[kernels.workspace(shape) / sizeof(double) + 1]);
     NormForward<T> a{shape,
@@ -56,15 +57,19 @@ py::object forward(PyArrayObject* x, PyArrayObject* weight, PyArrayObject* bias,
                      data<T>(mean),
                      data<T>(var),
                      data<T>(inv),
-                     work.get()};
+                     work.get(),
+                     relu ? data<T>(scale) : nullptr,
+                     relu ? data<T>(offset) : nullptr};
     {
         Unlock unlock(PyArray_SIZE(x));
         kernels.forward(a);
     }
+    if (relu) return py::make_tuple(out, mean, var, inv, py::make_tuple(scale, offset));
     return py::make_tuple(std::move(out), std::move(mean), std::move(var), std::move(inv));
 }
 
-py::object batch_norm_forward(py::handle x_, py::handle weight_, py::handle bias_, double eps, int axis) {
+py::object batch_norm_forward(py::handle x_, py::handle weight_, py::handle bias_, double eps, int axis,
+                              bool relu) {
     PyArrayObject* x = plain_array(x_);
     NormShape shape;
     if (!x || !is_float(x) || !shape_about(x, axis, &shape)) return py::none();
@@ -72,21 +77,30 @@ py::object batch_norm_forward(py::handle x_, py::handle weight_, py::handle bias
     PyArrayObject* weight = per_channel(weight_, PyArray_TYPE(x), shape.channels, true, &fits);
     PyArrayObject* bias = per_channel(bias_, PyArray_TYPE(x), shape.channels, true, &fits);
     if (!fits) return py::none();
-    return PyArray_TYPE(x) == NPY_FLOAT32 ? forward<float>(x, weight, bias, eps, shape)
-                                          : forward<double>(x, weight, bias, eps, shape);
+    return PyArray_TYPE(x) == NPY_FLOAT32 ? forward<float>(x, weight, bias, eps, relu, shape)
+                                          : forward<double>(x, weight, bias, eps, relu, shape);
 }
 
 template <class T>
 py::object backward(PyArrayObject* g, PyArrayObject* x, PyArrayObject* weight, PyArrayObject* mean,
-                    PyArrayObject* inv, const NormShape& shape) {
+                    PyArrayObject* inv, PyArrayObject* scale, PyArrayObject* offset, const NormShape& shape) {
     const npy_intp channels = shape.channels;
     const int type = PyArray_TYPE(x);
     py::object dx = empty_like(x), dweight = empty(1, &channels, type), dbias = empty(1, &channels, type);
     const NormTable<T>& kernels = table<T>();
     std::unique_ptr<double[]> work(new double[kernels.workspace(shape) / sizeof(double) + 1]);
-    NormBackward<T> a{shape,          data<T>(g),   data<T>(x),  weight ? data<T>(weight) : nullptr,
-                      data<T>(mean),  data<T>(inv), data<T>(dx), data<T>(dweight),
-                      data<T>(dbias), work.get()};
+    NormBackward<T> a{shape,
+                      data<T>(g),
+                      data<T>(x),
+                      weight ? data<T>(weight) : nullptr,
+                      data<T>(mean),
+                      data<T>(inv),
+                      data<T>(dx),
+                      data<T>(dweight),
+                      data<T>(dbias),
+                      work.get(),
+                      scale ? data<T>(scale) : nullptr,
+                      scale ? data<T>(offset) : nullptr};
     {
         Unlock unlock(PyArray_SIZE(x));
         kernels.backward(a);
@@ -95,20 +109,27 @@ py::object backward(PyArrayObject* g, PyArrayObject* x, PyArrayObject* weight, P
 }
 
 py::object batch_norm_backward(py::handle g_, py::handle x_, py::handle weight_, py::handle mean_,
-                               py::handle inv_std_, int axis) {
+                               py::handle inv_std_, int axis, py::handle relu) {
     PyArrayObject* x = plain_array(x_);
     NormShape shape;
     if (!x || !is_float(x) || !shape_about(x, axis, &shape)) return py::none();
     const int type = PyArray_TYPE(x);
     PyArrayObject* g = plain_array(g_, type);
     if (!g || !same_shape(g, x)) return py::none();
+    PyArrayObject *scale = nullptr, *offset = nullptr;
     bool fits = true;
     PyArrayObject* weight = per_channel(weight_, type, shape.channels, true, &fits);
     PyArrayObject* mean = per_channel(mean_, type, shape.channels, false, &fits);
     PyArrayObject* inv = per_channel(inv_std_, type, shape.channels, false, &fits);
+    if (!relu.is_none()) {
+        fits = fits && PyTuple_Check(relu.ptr()) && PyTuple_GET_SIZE(relu.ptr()) == 2;
+        if (!fits) return py::none();
+        scale = per_channel(PyTuple_GET_ITEM(relu.ptr(), 0), type, shape.channels, false, &fits);
+        offset = per_channel(PyTuple_GET_ITEM(relu.ptr(), 1), type, shape.channels, false, &fits);
+    }
     if (!fits) return py::none();
-    return type == NPY_FLOAT32 ? backward<float>(g, x, weight, mean, inv, shape)
-                               : backward<double>(g, x, weight, mean, inv, shape);
+    return type == NPY_FLOAT32 ? backward<float>(g, x, weight, mean, inv, scale, offset, shape)
+                               : backward<double>(g, x, weight, mean, inv, scale, offset, shape);
 }
 
 // ------------------------------------------------------------------------------------------ rows, groups
@@ -266,9 +287,9 @@ py::object group_norm_backward(py::handle g_, py::handle x_, py::handle weight_,
 
 void bind_norm(py::module_& m) {
     m.def("batch_norm_forward", &batch_norm_forward, py::arg("x"), py::arg("weight"), py::arg("bias"),
-          py::arg("eps"), py::arg("axis"));
+          py::arg("eps"), py::arg("axis"), py::arg("relu") = false);
     m.def("batch_norm_backward", &batch_norm_backward, py::arg("g"), py::arg("x"), py::arg("weight"),
-          py::arg("mean"), py::arg("inv_std"), py::arg("axis"));
+          py::arg("mean"), py::arg("inv_std"), py::arg("axis"), py::arg("relu") = py::none());
     m.def("row_norm_forward", &row_norm_forward, py::arg("x"), py::arg("weight"), py::arg("bias"),
           py::arg("eps"), py::arg("features"), py::arg("centred"));
     m.def("row_norm_backward", &row_norm_backward, py::arg("g"), py::arg("x"), py::arg("weight"),

@@ -69,21 +69,31 @@ void column_moments(const T* x, int64_t rows, int64_t width, double* mean, doubl
     });
 }
 
-// Column sums of g and of g * (x - mean).
-template <class T>
+// g * (out > 0), where out is computed from x again as the forward did, to the bit; or g. What is masked is
+// multiplied by zero, not replaced.
+template <bool masked, class T>
+inline T through_relu(T g, T centred, T scale, T offset) {
+    return masked ? g * (centred * scale + offset > T(0) ? T(1) : T(0)) : g;
+}
+
+// Column sums of h and of h * (x - mean), with h = g through ReLU, or g.
+template <class T, bool masked = false>
 void column_sums(const T* g, const T* x, const T* mean, int64_t rows, int64_t width, double* sum_g,
-                 double* sum_gx) {
+                 double* sum_gx, const T* scale = nullptr, const T* offset = nullptr) {
     constexpr int64_t kN = kGroup<T>;
     over_groups<T>(width, [=](int64_t j0) {
-        T m[kN], p[kN], q[kN];
+        T m[kN], k[kN], b[kN], p[kN], q[kN];
         for (int64_t j = 0; j < kN; ++j) m[j] = mean[j0 + j], p[j] = q[j] = 0;
+        for (int64_t j = 0; j < kN; ++j)
+            k[j] = masked ? scale[j0 + j] : T(0), b[j] = masked ? offset[j0 + j] : T(0);
         for (int64_t i = 0; i < rows; ++i) {
             fetch_ahead(g, rows, width, j0, i);
             fetch_ahead(x, rows, width, j0, i);
             for (int64_t j = 0; j < kN; ++j) {
                 const int64_t at = i * width + j0 + j;
-                p[j] += g[at];
-                q[j] += g[at] * (x[at] - m[j]);
+                const T centred = x[at] - m[j], h = through_relu<masked>(g[at], centred, k[j], b[j]);
+                p[j] += h;
+                q[j] += h * centred;
             }
         }
         for (int64_t j = 0; j < kN; ++j) sum_g[j0 + j] = (double)p[j], sum_gx[j0 + j] = (double)q[j];

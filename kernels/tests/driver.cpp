@@ -64,11 +64,13 @@ void run_norm(const NormTable<T>& k, int64_t outer, int64_t channels, int64_t in
     const NormShape shape{outer, channels, inner};
     const int64_t n = outer * channels * inner;
     Buffer<T> x(n), g(n), out(n), dx(n), w(channels), b(channels), mean(channels), var(channels),
-        inv(channels), dw(channels), db(channels);
+        inv(channels), dw(channels), db(channels), scale(channels), offset(channels);
     const size_t bytes = k.workspace(shape);
     std::unique_ptr<double[]> work(new double[(bytes + 7) / 8]);
-    k.forward({shape, x, w, b, 1e-3, out, mean, var, inv, work.get()});
-    k.backward({shape, g, x, w, mean, inv, dx, dw, db, work.get()});
+    k.forward({shape, x, w, b, 1e-3, out, mean, var, inv, work.get(), nullptr, nullptr});
+    k.backward({shape, g, x, w, mean, inv, dx, dw, db, work.get(), nullptr, nullptr});
+    k.forward({shape, x, w, b, 1e-3, out, mean, var, inv, work.get(), scale, offset});
+    k.backward({shape, g, x, w, mean, inv, dx, dw, db, work.get(), scale, offset});
     out.check("batch_norm"), dx.check("batch_norm dx"), dw.check("batch_norm dw"), db.check("batch_norm db");
     var.check("batch_norm var");
 }

@@ -261,8 +261,12 @@ def _channel_axes(x: Array, axis: int) -> tuple[tuple[int, ...], tuple[int, ...]
     return others, tuple(n if i == axis else 1 for i, n in enumerate(x.shape))
 
 
-def batch_norm(xp: Any, x: Array, weight: Array | None, bias: Array | None, eps: float, axis: int) -> tuple:
-    """(out, mean, var, inv_std); the variance is the biased one; statistics of 16-bit inputs are float32."""
+def batch_norm(
+    xp: Any, x: Array, weight: Array | None, bias: Array | None, eps: float, axis: int, relu: bool = False
+) -> tuple:
+    """(out, mean, var, inv_std, what the backward needs of ReLU: here `out`, or None without); the variance
+    is the biased one; statistics of 16-bit inputs are float32.
+    """
     others, shape = _channel_axes(x, axis)
     wide = x.astype(xp.float32) if x.dtype.itemsize == 2 else x
     mean = xp.mean(wide, axis=others)
@@ -274,12 +278,25 @@ def batch_norm(xp: Any, x: Array, weight: Array | None, bias: Array | None, eps:
         out *= weight.reshape(shape)
     if bias is not None:
         out += bias.reshape(shape)
-    return out.astype(x.dtype, copy=False), mean, var, inv_std
+    if relu:
+        xp.maximum(out, 0, out=out)
+    out = out.astype(x.dtype, copy=False)
+    return out, mean, var, inv_std, out if relu else None
 
 
 def batch_norm_backward(
-    xp: Any, g: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, axis: int
+    xp: Any,
+    g: Array,
+    x: Array,
+    weight: Array | None,
+    mean: Array,
+    inv_std: Array,
+    axis: int,
+    relu: Array | None = None,
 ) -> tuple:
+    """(dx, dweight, dbias). relu: the last of what batch_norm gave."""
+    if relu is not None:
+        g = g * (relu > 0)
     others, shape = _channel_axes(x, axis)
     n = x.size // mean.size if mean.size else 1
     wide_g = g.astype(mean.dtype, copy=False)

@@ -260,14 +260,12 @@ def sigmoid_cross_entropy(logits, labels, want_grad) -> tuple:
     return common.sigmoid_cross_entropy(xp, logits, labels, want_grad)
 
 
-def batch_norm(x: Array, weight: Array | None, bias: Array | None, *, eps: float, axis: int) -> tuple:
-    return common.batch_norm(xp, x, weight, bias, eps, axis)
+def batch_norm(x: Array, weight: Any, bias: Any, *, eps: float, axis: int, relu: bool = False) -> tuple:
+    return common.batch_norm(xp, x, weight, bias, eps, axis, relu)
 
 
-def batch_norm_backward(
-    g: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, axis: int
-) -> tuple:
-    return common.batch_norm_backward(xp, g, x, weight, mean, inv_std, axis)
+def batch_norm_backward(g, x, weight, bias, mean, inv_std, *, axis: int, relu: Any = None) -> tuple:
+    return common.batch_norm_backward(xp, g, x, weight, mean, inv_std, axis, relu)
 
 
 def row_norm(x: Array, weight: Any, bias: Any, *, eps: float, axes: int, centred: bool) -> tuple:

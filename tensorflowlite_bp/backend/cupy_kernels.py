@@ -156,15 +156,26 @@ def _norms(lib: Any, host: Host) -> dict[str, Callable]:
     )
     group, group_back = lib.group_norm, lib.group_norm_backward
 
-    def batch_norm(x: Array, weight: Any, bias: Any, *, eps: float, axis: int) -> tuple:
-        if x.size and fits(x, weight, bias):
-            return norms.batch_norm(host, x, weight, bias, eps, axis)
-        return batch(x, weight, bias, eps=eps, axis=axis)
+    def batch_norm(x: Array, weight: Any, bias: Any, *, eps: float, axis: int, relu: bool = False) -> tuple:
+        if x.size and fits(x, weight, bias):  # the backward tells ReLU's mask from x
+            return *norms.batch_norm(host, x, weight, bias, eps, axis, relu=relu), relu or None
+        return batch(x, weight, bias, eps=eps, axis=axis, relu=relu)
 
-    def batch_norm_backward(g: Array, x: Array, weight: Any, mean: Array, inv_std: Array, axis: int) -> tuple:
-        if x.size and fits(g, x, weight):
-            return norms.batch_norm_backward(host, g, x, weight, mean, inv_std, axis)
-        return batch_back(g, x, weight, mean, inv_std, axis)
+    def batch_norm_backward(
+        g: Array,
+        x: Array,
+        weight: Any,
+        bias: Any,
+        mean: Array,
+        inv_std: Array,
+        *,
+        axis: int,
+        relu: Any = None,
+    ) -> tuple:
+        if x.size and fits(g, x, weight, bias):
+            through = relu is not None
+            return norms.batch_norm_backward(host, g, x, weight, mean, inv_std, axis, relu=through, bias=bias)
+        return batch_back(g, x, weight, bias, mean, inv_std, axis=axis, relu=relu)
 
     def row_norm(x: Array, weight: Any, bias: Any, *, eps: float, axes: int, centred: bool) -> tuple:
         if not (x.size and fits(x, weight, bias)):

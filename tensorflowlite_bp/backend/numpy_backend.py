@@ -308,22 +308,21 @@ def sigmoid_cross_entropy(logits, labels, want_grad):
     return common.sigmoid_cross_entropy(np, logits, labels, want_grad)
 
 
-def batch_norm(x: Array, weight: Array | None, bias: Array | None, *, eps: float, axis: int) -> tuple:
+def batch_norm(x: Array, weight: Any, bias: Any, *, eps: float, axis: int, relu: bool = False) -> tuple:
     if native is not None:
-        out = native.batch_norm_forward(x, weight, bias, eps, axis)
+        out = native.batch_norm_forward(x, weight, bias, eps, axis, relu)
         if out is not None:
-            return out
-    return common.batch_norm(np, x, weight, bias, eps, axis)
+            return out if relu else (*out, None)
+    return common.batch_norm(np, x, weight, bias, eps, axis, relu)
 
 
-def batch_norm_backward(
-    g: Array, x: Array, weight: Array | None, mean: Array, inv_std: Array, axis: int
-) -> tuple:
+def batch_norm_backward(g, x, weight, bias, mean, inv_std, *, axis: int, relu: Any = None) -> tuple:
     if native is not None:
-        out = native.batch_norm_backward(g, x, weight, mean, inv_std, axis)
+        g = np.asarray(g, order="C")  # what the kernel kept of ReLU it alone can read
+        out = native.batch_norm_backward(g, x, weight, mean, inv_std, axis, relu)
         if out is not None:
             return out
-    return common.batch_norm_backward(np, g, x, weight, mean, inv_std, axis)
+    return common.batch_norm_backward(np, g, x, weight, mean, inv_std, axis, relu)
 
 
 def sgd_step(params, grads, velocities, lr, momentum, nesterov, weight_decay, scale) -> None:

@@ -109,12 +109,13 @@ def _raise_bias(bs: tuple, ws: tuple) -> None:
 
 # ------------------------------------------------------------------ normalisation
 def _batch_norm_reference(
-    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, *, eps: float, axis: int
+    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, *, eps: float, axis: int, relu: bool
 ) -> Tensor:
     others = tuple(i for i in range(x.ndim) if i != axis % x.ndim)
     centred = x - mean(x, others, keepdims=True)
     out = centred / sqrt(mean(centred * centred, others, keepdims=True) + eps)
-    return _affine(out, weight, bias, axis)
+    out = _affine(out, weight, bias, axis)
+    return activations.relu(out) if relu else out
 
 
 def _affine(out: Tensor, weight: Tensor | None, bias: Tensor | None, axis: int) -> Tensor:
@@ -135,9 +136,10 @@ def _batch_norm_back(
     *,
     eps: float,
     axis: int,
+    relu: bool,
 ) -> Any:
-    mean, _, inv_std = aux
-    return F.batch_norm_backward(g, x, weight, mean, inv_std, axis=axis)[: len(needs)]
+    mean, _, inv_std, kept = aux
+    return F.batch_norm_backward(g, x, weight, bias, mean, inv_std, axis=axis, relu=kept)[: len(needs)]
 
 
 _BATCH_NORM = Op(
@@ -147,9 +149,7 @@ _BATCH_NORM = Op(
     saves=("x", "y", "z"),
     aux=True,
     forward=lambda B: (
-        lambda x, w=None, b=None, *, eps, axis: (lambda r: (r[0], r[1:]))(
-            B.batch_norm(x, w, b, eps=eps, axis=axis)
-        )
+        lambda x, w=None, b=None, **how: (lambda r: (r[0], r[1:]))(B.batch_norm(x, w, b, **how))
     ),
 )
 
@@ -165,6 +165,7 @@ def batch_norm(
     momentum: float = 0.99,
     eps: float = 1e-3,
     axis: int = -1,
+    activation: Any = None,
 ) -> tuple[Tensor, Any, Any]:
     """Normalise each channel over the batch (Ioffe and Szegedy 2015); gives (out, new running mean, new
     running variance).
@@ -172,8 +173,10 @@ def batch_norm(
     x: any shape with `channels` along `axis`; weight, bias, running_mean, running_var: (channels), weight
     and bias may be None. Training uses the batch's mean and (biased) variance and moves the running ones:
     `momentum * old + (1 - momentum) * batch`; otherwise the running ones are used and given back. The
-    running statistics are constants, out of the way of gradients.
+    running statistics are constants, out of the way of gradients. activation: applied to the result; relu is
+    fused, in training.
     """
+    fused = activation == "relu" or activation is activations.relu
     x = wide(lift(x))
     if not x.ndim or not -x.ndim <= axis < x.ndim:
         raise ShapeError(
@@ -204,13 +207,11 @@ def batch_norm(
         out = (x - wrap(old_mean.astype(x.dtype, copy=False).reshape(shape))) * wrap(
             scale.astype(x.dtype, copy=False).reshape(shape)
         )
-        return (
-            _affine(
-                out, agreed[1] if len(agreed) > 1 else None, agreed[2] if len(agreed) > 2 else None, axis
-            ),
-            old_mean,
-            old_var,
+        out = _affine(
+            out, agreed[1] if len(agreed) > 1 else None, agreed[2] if len(agreed) > 2 else None, axis
         )
+        out = out if activation is None else activations.activate("batch_norm", out, activation)
+        return out, old_mean, old_var
     if x.size == 0:
         raise ShapeError(
             message(
@@ -219,7 +220,10 @@ def batch_norm(
                 received=f"input {x.shape}",
             )
         )
-    out, (batch_mean, batch_var, _) = apply_aux(_BATCH_NORM, agreed, {"eps": eps, "axis": axis % x.ndim})
+    how = {"eps": eps, "axis": axis % x.ndim, "relu": fused}
+    out, (batch_mean, batch_var, *_) = apply_aux(_BATCH_NORM, agreed, how)
+    if activation is not None and not fused:
+        out = activations.activate("batch_norm", out, activation)
     keep = old_mean.dtype.type(momentum)
     rest = old_mean.dtype.type(1 - momentum)
     return (

@@ -20,6 +20,8 @@ struct NormForward {
     double eps;
     T *out, *mean, *var, *inv_std;
     void* work;  // norm_workspace(shape) bytes
+    // Both null, or: out = max(out, 0), NaN stays NaN, and before that it was (x - mean) * scale + offset.
+    T *scale, *offset;
 };
 
 template <class T>
@@ -28,6 +30,7 @@ struct NormBackward {
     const T *g, *x, *weight, *mean, *inv_std;
     T *dx, *dweight, *dbias;
     void* work;
+    const T *scale, *offset;  // of a forward with ReLU: the gradients are those of g * (out > 0); else null
 };
 
 template <class T>

@@ -146,22 +146,32 @@ def _statistic(data: Any, levels: Any, env: Any) -> Any:
     return unflat(data.reshape((_count(levels), -1)), levels, env)
 
 
-def batch_norm(x: Any, weight: Any, bias: Any, *, eps: float, axis: int) -> tuple:
+def batch_norm(x: Any, weight: Any, bias: Any, *, eps: float, axis: int, relu: bool = False) -> tuple:
     levels, env = scope((x, weight, bias))
-    out, *stats = _lib(x, weight, bias).batch_norm(
+    out, *stats, kept = _lib(x, weight, bias).batch_norm(
         np.ascontiguousarray(_with_channels(x, levels, axis)),
-        _per_channel(weight, levels), _per_channel(bias, levels), eps=eps, axis=-1,
+        _per_channel(weight, levels), _per_channel(bias, levels), eps=eps, axis=-1, relu=relu,
     )  # fmt: skip
-    return (
-        _from_channels(out, levels, env, axis, x.ndim), *[_statistic(s, levels, env) for s in stats]
-    )  # fmt: skip
+    out = _from_channels(out, levels, env, axis, x.ndim)
+    if type(kept) is tuple:
+        kept = tuple([_statistic(k, levels, env) for k in kept])
+    elif hasattr(kept, "shape"):
+        kept = out
+    return out, *[_statistic(s, levels, env) for s in stats], kept
 
 
-def batch_norm_backward(g: Any, x: Any, weight: Any, mean: Any, inv_std: Any, axis: int) -> tuple:
-    levels, env = scope((g, x, weight, mean, inv_std))
+def batch_norm_backward(
+    g: Any, x: Any, weight: Any, bias: Any, mean: Any, inv_std: Any, *, axis: int, relu: Any = None
+) -> tuple:
+    kept = relu if type(relu) is tuple else (relu,)
+    levels, env = scope((g, x, weight, bias, mean, inv_std, *kept))
+    if type(relu) is tuple:
+        relu = tuple([_per_channel(k, levels) for k in relu])
+    elif hasattr(relu, "shape"):
+        relu = np.ascontiguousarray(_with_channels(relu, levels, axis))
     wide = [np.ascontiguousarray(_with_channels(a, levels, axis)) for a in (g, x)]
     dx, *rest = _lib(g, x, weight, mean).batch_norm_backward(
-        *wide, *[_per_channel(p, levels) for p in (weight, mean, inv_std)], axis=-1
+        *wide, *[_per_channel(p, levels) for p in (weight, bias, mean, inv_std)], axis=-1, relu=relu
     )
     return _from_channels(dx, levels, env, axis, x.ndim), *[_statistic(r, levels, env) for r in rest]
 
