@@ -1,6 +1,7 @@
 """Layers under Keras' names. `register` adds a user's class to the closed set that saved files may name."""
 
 from . import activations
+from .attention import AdditiveAttention, Attention
 from .base import Layer, layer_registry, register
 from .convolution import Conv1D, Conv2D, Conv3D
 from .core import (
@@ -30,6 +31,7 @@ from .merging import (
     concatenate,
     multiply,
 )
+from .multi_head import GroupQueryAttention, MultiHeadAttention
 from .normalization import BatchNormalization, LayerNormalization, RMSNormalization
 from .pooling import (
     AveragePooling1D,
@@ -83,6 +85,8 @@ __all__ = [
     "Activation",
     "ActivityRegularization",
     "Add",
+    "AdditiveAttention",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -120,6 +124,7 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
+    "GroupQueryAttention",
     "Identity",
     "Input",
     "InputLayer",
@@ -136,6 +141,7 @@ __all__ = [
     "MaxPooling3D",
     "Maximum",
     "Minimum",
+    "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "PReLU",

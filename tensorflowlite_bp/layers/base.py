@@ -231,12 +231,16 @@ class Layer(Tracked):
         self.built = True
         object.__setattr__(self, "_build_shape", shapes)  # for summary()
 
+    def _symbolic_shapes(self, shapes, kwargs):
+        """The shapes of what a call with these keywords gives."""
+        return self.compute_output_shape(shapes)
+
     def _symbolic_call(self, inputs, args, kwargs):
         """A node of a functional model: shapes are computed, nothing runs."""
         shapes = map_tensors(lambda t: t.shape, inputs)
         if not self.built:
             self._build_for(shapes)
-        out = self.compute_output_shape(shapes)
+        out = self._symbolic_shapes(shapes, kwargs)
         made = []
 
         def symbol(shape):

@@ -22,7 +22,11 @@ _NAME = "scaled_dot_product_attention"
 
 def _weights(q: Tensor, k: Tensor, mask: Any, causal: bool, scale: float) -> Tensor:
     """softmax(scale q k^T + mask), and zeros in a row that may look nowhere."""
-    s = matmul(q * scale, swapaxes(k, -1, -2))
+    return _masked_softmax(matmul(q * scale, swapaxes(k, -1, -2)), mask, causal)
+
+
+def _masked_softmax(s: Tensor, mask: Any, causal: bool) -> Tensor:
+    """Of scores (..., time, keys)."""
     allowed = np.ones((), bool)
     if mask is not None:
         if mask.dtype.kind == "b":
@@ -31,7 +35,7 @@ def _weights(q: Tensor, k: Tensor, mask: Any, causal: bool, scale: float) -> Ten
             s = s + mask
             allowed = (mask.data if isinstance(mask, Tensor) else mask) > -np.inf
     if causal:
-        allowed = allowed & np.tri(q.shape[-2], k.shape[-2], dtype=bool)
+        allowed = allowed & np.tri(*s.shape[-2:], dtype=bool)
     some = allowed.any(-1, keepdims=True) if allowed.ndim else allowed
     # a row without any key keeps its scores, and its weights are cut afterwards: no NaN on either way
     s = where(allowed | ~some, where(allowed | ~some, s, 0.0), -np.inf)
@@ -119,6 +123,14 @@ def scaled_dot_product_attention(
     q, k, v = [x if x.shape[:-2] == lead else broadcast_to(x, lead + x.shape[-2:]) for x in (q, k, v)]
     raw = None if mask is None else mask.data.reshape((1,) * (len(lead) + 2 - mask.ndim) + mask.shape)
     return _dot_product_attention(q, k, v, mask=raw, causal=causal, scale=float(scale))
+
+
+def attention_weights(
+    query: Any, key: Any, *, mask: Any = None, causal: bool = False, scale: float = 1.0
+) -> Tensor:
+    """The weights of `scaled_dot_product_attention`, (..., time, keys). key None: `query` is the scores."""
+    s = lift(query) if key is None else matmul(lift(query) * scale, swapaxes(key, -1, -2))
+    return _masked_softmax(s, _checked_mask(mask, s.shape, s.dtype), causal)
 
 
 def _checked_mask(mask: Any, shape: tuple[int, ...], dtype: Any) -> Tensor | None:
