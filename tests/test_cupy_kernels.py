@@ -10,6 +10,8 @@ from test_cupy_training import FITS, MODELS, OPTIMIZERS, check_fit, dense, sente
 from test_ops import PARAMS, arguments, function
 
 import tensorflowlite_bp as bp
+from tensorflowlite_bp import backend
+from tensorflowlite_bp import layers as L
 from tensorflowlite_bp._config import config
 from tensorflowlite_bp.optimizers import SGD
 from tensorflowlite_bp.testing import fake_cupy
@@ -122,3 +124,88 @@ def check_step(make, shape, optimizer):
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=2e-5)
     assert [(c["syncs"], c["to_device"], c["from_device"]) for c in counts] == [(0, 0, 0)] * 3
     assert (counts[2]["allocations"], counts[2]["bytes"]) == (counts[1]["allocations"], counts[1]["bytes"])
+
+
+# ------------------------------------------------------------------ a whole step as one graph
+class WithProducts:
+    """The emulator with a cublasLt that takes nothing: products go to our own kernel. A stream that is being
+    captured allows that, as it allows cublasLt; CuPy's cuBLAS it refuses.
+    """
+
+    def __init__(self, module):
+        self.kernels, self.launch = module.kernels, module.launch
+
+    def lt_open(self, path=""):
+        return True
+
+    def lt_product(self, *call):
+        return False
+
+
+def networks():
+    def images():
+        return bp.models.Sequential(
+            [
+                L.Conv2D(4, 3, activation="relu", input_shape=(6, 6, 2)),
+                L.MaxPooling2D(2),
+                L.Flatten(),
+                L.Dense(8, activation="gelu"),
+                L.LayerNormalization(),
+                L.Dense(3),
+            ]
+        )
+
+    def sequences():
+        return bp.models.Sequential(
+            [L.Embedding(10, 6), L.LSTM(5, return_sequences=True), L.GRU(4), L.Dense(3)]
+        )
+
+    return [(images, (8, 6, 6, 2)), (sequences, (8, 5))]
+
+
+@pytest.mark.parametrize(("make", "shape"), networks(), ids=["images", "sequences"])
+def test_a_captured_training_step_is_a_step_whenever_it_is_launched(make, shape):
+    """Forward, backward and update in one graph, on the same memory: five launches of it are five steps."""
+    r = np.random.default_rng(0)
+    x = r.integers(0, 10, shape) if make.__name__ == "sequences" else r.normal(size=shape).astype(np.float32)
+    y = r.integers(0, 3, shape[0])
+
+    def run(captured):
+        bp.random.seed(5)
+        lib = backend.current()
+        batch, labels = bp.tensor(lib.asarray(x)), bp.tensor(lib.asarray(y))
+        model, optimizer = make(), SGD(0.05, momentum=0.9)
+        model(batch)
+        optimizer.build(model.trainable_weights)
+
+        def step():
+            loss = bp.nn.softmax_cross_entropy(model(batch, training=True), labels)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            return loss
+
+        losses = [float(step()) for _ in range(2)]  # what is made at first is not captured
+        if not captured:
+            losses += [float(step()) for _ in range(5)]
+            return losses, [w.numpy() for w in model.weights]
+        stream = sys.modules["cupy"].cuda.Stream(non_blocking=True)
+        with stream:
+            stream.begin_capture()
+            loss = step()
+            graph = stream.end_capture()
+            losses.append(float(loss))
+            for _ in range(4):
+                graph.launch()
+                losses.append(float(loss))
+        assert graph.nodes > 20
+        return losses, [w.numpy() for w in model.weights]
+
+    bp.set_backend("numpy")
+    want, weights = run(captured=False)
+    with fake_cupy.installed(WithProducts(emulator_module()), current=True):
+        found, moved = run(captured=True)
+    np.testing.assert_allclose(found, want, rtol=2e-5)
+    assert found[-1] < found[0]
+    for got, exact in zip(moved, weights, strict=True):
+        np.testing.assert_allclose(got, exact, rtol=1e-3, atol=2e-5)

@@ -129,8 +129,6 @@ def test_a_captured_step_runs_again(gpu):
         stream.begin_capture()
         bp.sum(bp.tanh(x) * 2.0).backward()
         graph = stream.end_capture()
-        if not hasattr(graph, "launch"):
-            pytest.skip("the stand-in's graphs only count")
         values *= 0.5
         graph.launch()
         stream.synchronize()

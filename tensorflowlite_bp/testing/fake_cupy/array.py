@@ -52,6 +52,7 @@ class ndarray:
         machine.allocate(a.nbytes)
         if a.size:  # what nobody wrote is NaN, or -1
             a.reshape(-1, order="A").view(np.uint8)[...] = 0xFF
+        machine.keep(a)
         self._a, self._base, self._device = a, None, machine.device
 
     # ------------------------------------------------------------------ what it is
@@ -170,7 +171,8 @@ class ndarray:
     def __getitem__(self, index: Any) -> "ndarray":
         if _has_mask(index):
             machine.sync("boolean mask")
-        return wrap(np.asarray(usable(self)[_raw_index(index)]), self)
+        own, raw = usable(self), _raw_index(index)
+        return wrap(machine.run(lambda: np.asarray(own[raw]), counts=False), self)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(value, (np.ndarray, list, tuple)):
@@ -178,9 +180,8 @@ class ndarray:
         raw, new = _raw_index(index), usable(value)
         if np.ndim(new) and _has_mask(index):
             machine.sync("boolean mask with an array")
-        machine.launch()
         with np.errstate(all="ignore"):
-            self._a[raw] = new
+            machine.run(lambda: self._a.__setitem__(raw, new))
             if np.ndim(new) and names_twice(self._a, raw):
                 want = np.broadcast_to(np.asarray(new), self._a[raw].shape).astype(self.dtype)
                 if not np.array_equal(self._a[raw], want, equal_nan=want.dtype.kind in "fc"):
@@ -190,13 +191,13 @@ class ndarray:
     def astype(self, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: bool = True):
         if not copy and self._a.dtype == dtype and order in "KA":
             return self
-        machine.launch()
+        own = usable(self)
         with np.errstate(all="ignore"):
-            return wrap(usable(self).astype(dtype, order=order))  # type: ignore[arg-type]
+            return wrap(machine.run(lambda: own.astype(dtype, order=order)))
 
     def copy(self, order: str = "C") -> "ndarray":
-        machine.launch()
-        return wrap(usable(self).copy(order))  # type: ignore[arg-type]
+        own = usable(self)
+        return wrap(machine.run(lambda: own.copy(order)))
 
     __copy__ = copy
 
@@ -204,16 +205,15 @@ class ndarray:
         return self.copy()
 
     def fill(self, value: Any) -> None:
-        machine.launch()
-        self._a.fill(usable(value))
+        raw = usable(value)
+        machine.run(lambda: self._a.fill(raw))
 
     def sort(self, axis: int = -1, kind: Any = None) -> None:
-        machine.launch()
-        self._a.sort(axis)
+        machine.run(lambda: self._a.sort(axis))
 
     def put(self, indices: Any, values: Any, mode: str = "wrap") -> None:
-        machine.launch()
-        self._a.put(usable(indices), usable(values), mode="wrap")
+        places, raw = usable(indices), usable(values)
+        machine.run(lambda: self._a.put(places, raw, mode="wrap"))
 
     def nonzero(self) -> tuple["ndarray", ...]:
         machine.sync("nonzero")
@@ -230,17 +230,19 @@ def _forwarded(name: str, is_view: bool) -> Any:
         signatures.check(signatures.METHODS, name, args, kwargs)
         if name in MASKED:
             machine.sync(name)
-        if not is_view:
-            machine.launch()
         out = kwargs.pop("out", None)
-        with np.errstate(all="ignore"):
-            found = getattr(usable(self), name)(
-                *map(usable, args), **{k: usable(v) for k, v in kwargs.items()}
-            )
-        if out is not None:
+        own, raw, named = usable(self), [*map(usable, args)], {k: usable(v) for k, v in kwargs.items()}
+
+        def work() -> Any:
+            with np.errstate(all="ignore"):
+                found = np.asarray(getattr(own, name)(*raw, **named))
+            if out is None:
+                return found
             out._a[...] = found
-            return out
-        return wrap(np.asarray(found), self)
+            return None
+
+        found = machine.run(work, counts=not is_view)
+        return wrap(found, self) if out is None else out
 
     method.__name__ = name
     return method

@@ -59,8 +59,8 @@ class ufunc:
             raise RuntimeError(f"the order in which {self.__name__}.at takes floats is undefined in CuPy")
         if a.dtype.name not in ATOMIC and not (sums and a.dtype.kind == "c"):
             raise TypeError(f"{self.__name__}.at does not support {a.dtype}")
-        machine.launch()
-        self._of.at(usable(a), raw, usable(b))
+        to, value = usable(a), usable(b)
+        machine.run(lambda: self._of.at(to, raw, value))
 
     def outer(self, a: Any, b: Any, **kwargs: Any) -> Any:
         return call(self.__name__, self._of.outer, (a, b), kwargs)
@@ -77,9 +77,12 @@ def call(name: str, function: Any, args: Any, kwargs: Any) -> Any:
     raw = [usable(a) for a in args]
     out = kwargs.get("out")
     named = {k: usable(v) for k, v in kwargs.items()}
-    machine.launch()
-    with np.errstate(all="ignore"):
-        found = function(*raw, **named)
+
+    def work() -> Any:
+        with np.errstate(all="ignore"):
+            return function(*raw, **named)
+
+    found = machine.run(work)
     return out if out is not None else wrap(found, *arrays, *parts)
 
 
@@ -190,10 +193,18 @@ class Device:
 
 
 class Graph:
-    """What a capture gives: how many launches it holds."""
+    """What a capture gives: `nodes` launches, which `launch` makes again on the same memory. The stand-in,
+    unlike a device, has also done once what it has captured.
+    """
 
-    def __init__(self, nodes: int) -> None:
-        self.nodes = nodes
+    def __init__(self) -> None:
+        self.nodes = 0
+        self.work: list[Any] = []
+        self.memory: list[Any] = []
+
+    def launch(self, stream: Any = None) -> None:
+        for again in self.work:
+            again()
 
 
 class Stream:
@@ -203,7 +214,7 @@ class Stream:
 
     def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False) -> None:
         self.ptr = 0 if null else id(self)
-        self.captured: int | None = None
+        self.captured: Graph | None = None
         self.pending: list[Any] = []  # copies on their way
         self.made = 0  # how many were made
 
@@ -236,11 +247,11 @@ class Stream:
     def begin_capture(self, mode: Any = None) -> None:
         if not self.ptr:
             raise CaptureError("the default stream cannot be captured")
-        self.captured = 0
+        self.captured = Graph()
 
     def end_capture(self) -> Graph:
-        nodes, self.captured = self.captured, None
-        return Graph(nodes or 0)
+        made, self.captured = self.captured, None
+        return made or Graph()
 
     def is_capturing(self) -> bool:
         return self.captured is not None
@@ -282,13 +293,12 @@ class Kernels:
         self.ran: set[str] = set()
         machine.kernels = self.ran
 
-    def kernels(self) -> Any:
-        return self._module.kernels()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
 
     def launch(self, index: int, *args: Any) -> None:
-        machine.launch()
+        machine.run(lambda: self._module.launch(index, *args))
         self.ran.add(self._names[index])
-        self._module.launch(index, *args)
 
 
 # ------------------------------------------------------------------ the modules
@@ -311,8 +321,8 @@ def _made(name: str) -> Any:
     function = getattr(np, name)
 
     def make(shape: Any, *args: Any, **kwargs: Any) -> Any:
-        machine.launch()
-        return wrap(function(shape, *map(usable, args), **{k: usable(v) for k, v in kwargs.items()}))
+        raw, named = [*map(usable, args)], {k: usable(v) for k, v in kwargs.items()}
+        return wrap(machine.run(lambda: function(shape, *raw, **named)))
 
     return make
 
