@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from .. import _common
-from . import cases_products, machine  # noqa: F401, it adds its cases
+from . import cases_products, cases_sequences, machine  # noqa: F401, they add their cases
 from .cases import CASES
 from .lab import Lab
 

@@ -142,14 +142,13 @@ def batch_norm(backward, axis):
             return f(x.permute(order), None, None, w, b, training=True, eps=1e-3).permute(inverse)
 
         how = {"eps": 1e-3, "axis": axis}
-        _, mean, _, inv_std = lab.lib.batch_norm(x, w, b, **how)
-        back = (g, x, w, mean, inv_std, axis)
+        _, mean, _, inv_std, _ = lab.lib.batch_norm(x, w, b, **how)
         torch = lambda wrap: pulled(lab.torch, wrap(f), [tx, tw, tb], tg, backward=backward)
         if backward:
             return Work(
-                lambda: list(lab.lib.batch_norm_backward(*back)),
+                lambda: list(lab.lib.batch_norm_backward(g, x, w, b, mean, inv_std, axis=axis)),
                 torch,
-                lambda: list(common.batch_norm_backward(lab.cupy, *back)),
+                lambda: list(common.batch_norm_backward(lab.cupy, g, x, w, mean, inv_std, axis)),
                 bytes=5 * size_of(x),
             )
         return Work(
