@@ -54,8 +54,11 @@ def softmax_cross_entropy(
     label_smoothing: float,
     reduction: int,
     want_grad: bool,
+    in_place: bool = False,
 ) -> tuple[_Array, _Array | None] | None:
-    """Loss and d loss / d logits. reduction: 0 none, 1 mean, 2 sum. ValueError for a label out of range."""
+    """Loss and d loss / d logits, in_place written over the logits. reduction: 0 none, 1 mean, 2 sum.
+    ValueError for a label out of range.
+    """
 
 def sigmoid_cross_entropy(
     logits: _Array, labels: _Array, want_grad: bool

@@ -70,7 +70,8 @@ GemmArgs<T> product(const Matrix& a, const Matrix& b, T* c) {
             false};
 }
 
-py::object py_gemm(py::handle a, py::handle b) {
+// into: an array to add the product to, which is then the result.
+py::object py_gemm(py::handle a, py::handle b, py::handle into) {
     Matrix x, y;
     if (!gemm_available() || !PyArray_CheckExact(a.ptr())) return py::none();
     auto* first = reinterpret_cast<PyArrayObject*>(a.ptr());
@@ -78,13 +79,23 @@ py::object py_gemm(py::handle a, py::handle b) {
     if (!is_float(first) || !as_matrix(a, type, &x) || !as_matrix(b, type, &y) || x.cols != y.rows)
         return py::none();
     const npy_intp shape[2] = {npy_intp(x.rows), npy_intp(y.cols)};
-    py::object c = empty(2, shape, type);
+    py::object c = py::reinterpret_borrow<py::object>(into);
+    const bool add = !into.is_none();
+    if (add) {
+        PyArrayObject* given = plain_array(into, type);
+        if (!given || !PyArray_ISWRITEABLE(given) || PyArray_NDIM(given) != 2 ||
+            PyArray_DIM(given, 0) != shape[0] || PyArray_DIM(given, 1) != shape[1])
+            return py::none();
+    } else {
+        c = empty(2, shape, type);
+    }
     bool enough = true;
     with_type(type, [&](auto* null) {
         using T = std::remove_pointer_t<decltype(null)>;
-        T* to = data<T>(c);
+        GemmArgs<T> args = product<T>(x, y, data<T>(c));
+        args.add = add;
         const Unlock unlock(work(x.rows, y.cols, x.cols));
-        enough = gemm(product<T>(x, y, to));
+        enough = gemm(args);
     });
     check_memory(enough);
     return c;
@@ -202,8 +213,8 @@ py::object py_linear_backward(py::handle gh, py::handle xh, py::handle wh, py::h
 }  // namespace
 
 void bind_linear(py::module_& m) {
-    m.def("gemm", &py_gemm, py::arg("a"), py::arg("b"),
-          "a @ b for 2-d float32 or float64 arrays whose rows or columns have no gaps.");
+    m.def("gemm", &py_gemm, py::arg("a"), py::arg("b"), py::arg("into") = py::none(),
+          "a @ b for 2-d float32 or float64 arrays whose rows or columns have no gaps; or into += a @ b.");
     m.def("gemm_bf16", &py_gemm_bf16, py::arg("a"), py::arg("b"), py::arg("bias"), py::arg("relu"),
           "a @ b + bias, then ReLU when asked, for bfloat16 seen as uint16; None where the CPU has no such "
           "product.");

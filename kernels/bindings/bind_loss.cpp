@@ -47,7 +47,8 @@ int64_t read_labels(const Label* from, int64_t n, int64_t classes, bool ignoring
 
 template <class T>
 py::object cross_entropy(PyArrayObject* logits, PyArrayObject* labels, PyArrayObject* weight,
-                         py::handle ignore_index, double smoothing, int reduction, bool want_grad) {
+                         py::handle ignore_index, double smoothing, int reduction, bool want_grad,
+                         bool in_place) {
     const int ndim = PyArray_NDIM(labels);
     const int64_t rows = PyArray_SIZE(labels), classes = PyArray_DIM(logits, ndim);
     const bool ignoring = !ignore_index.is_none();
@@ -55,7 +56,10 @@ py::object cross_entropy(PyArrayObject* logits, PyArrayObject* labels, PyArrayOb
     const int type = PyArray_TYPE(logits);
 
     py::object loss = empty(reduction == kNone ? ndim : 0, PyArray_DIMS(labels), type);
-    py::object grad = want_grad ? empty_like(logits) : py::none();
+    py::object grad = py::none();
+    if (want_grad)
+        grad = in_place ? py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(logits))
+                        : empty_like(logits);
     T* out = data<T>(loss);
     std::unique_ptr<int64_t[]> own(new int64_t[rows]);
     std::unique_ptr<double[]> row_loss(new double[rows]);
@@ -99,7 +103,7 @@ py::object cross_entropy(PyArrayObject* logits, PyArrayObject* labels, PyArrayOb
 
 py::object softmax_cross_entropy(py::handle logits, py::handle labels, py::handle weight,
                                  py::handle ignore_index, double label_smoothing, int reduction,
-                                 bool want_grad) {
+                                 bool want_grad, bool in_place) {
     PyArrayObject *x = plain_array(logits), *y = plain_array(labels), *w = nullptr;
     if (!x || !y || !is_float(x) || PyArray_NDIM(x) != PyArray_NDIM(y) + 1) return py::none();
     const int label_type = PyArray_TYPE(y);
@@ -112,9 +116,11 @@ py::object softmax_cross_entropy(py::handle logits, py::handle labels, py::handl
         if (!w || PyArray_NDIM(w) != 1 || PyArray_DIM(w, 0) != PyArray_DIM(x, PyArray_NDIM(y)))
             return py::none();
     }
+    if (in_place && !PyArray_ISWRITEABLE(x)) return py::none();
     return PyArray_TYPE(x) == NPY_FLOAT32
-               ? cross_entropy<float>(x, y, w, ignore_index, label_smoothing, reduction, want_grad)
-               : cross_entropy<double>(x, y, w, ignore_index, label_smoothing, reduction, want_grad);
+               ? cross_entropy<float>(x, y, w, ignore_index, label_smoothing, reduction, want_grad, in_place)
+               : cross_entropy<double>(x, y, w, ignore_index, label_smoothing, reduction, want_grad,
+                                       in_place);
 }
 
 template <class T>
@@ -189,7 +195,7 @@ py::object softmax_backward(py::handle g_, py::handle out_, bool log) {
 void bind_loss(py::module_& m) {
     m.def("softmax_cross_entropy", &softmax_cross_entropy, py::arg("logits"), py::arg("labels"),
           py::arg("weight"), py::arg("ignore_index"), py::arg("label_smoothing"), py::arg("reduction"),
-          py::arg("want_grad"));
+          py::arg("want_grad"), py::arg("in_place") = false);
     m.def("sigmoid_cross_entropy", &sigmoid_cross_entropy, py::arg("logits"), py::arg("labels"),
           py::arg("want_grad"));
     m.def("softmax", &softmax, py::arg("x"), py::arg("log"));

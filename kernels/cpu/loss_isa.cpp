@@ -122,15 +122,16 @@ void one_row(const CrossEntropy<T>& a, int64_t i) {
     const bool is_long = n * (int64_t)sizeof(T) > kLongBytes;
     T m;
     double sum;
-    if (is_long) {
+    if (is_long)
         sum = online(x, n, &m);
-    } else {
+    else
         m = max_of(x, n);
-        sum = d ? store_exp(x, d, n, m) : sum_exp(x, n, m);
-    }
+    const double own = x[label] - m;  // before the gradient may overwrite the logits
+    const double spread = row.spread != 0 ? weighted_sum(x, a.weight, n, m) : 0.0;
+    if (!is_long) sum = d ? store_exp(x, d, n, m) : sum_exp(x, n, m);
     const double logsum = log(sum);
-    double loss = row.hit * (logsum - (double)(x[label] - m));
-    if (row.spread != 0) loss += row.spread * (a.weight_sum * logsum - weighted_sum(x, a.weight, n, m));
+    double loss = row.hit * (logsum - own);
+    if (row.spread != 0) loss += row.spread * (a.weight_sum * logsum - spread);
     a.loss[i] = loss;
     if (!d) return;
 

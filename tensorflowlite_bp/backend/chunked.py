@@ -7,13 +7,17 @@ the layer before the next one is made (Wijmans et al. 2024; Hsu et al. 2024).
 
 from typing import Any
 
-from .._typing import Array
+import numpy as np
 
-CHUNK = 1 << 21  # logits of a chunk: 8 MB in float32, large enough for the products to run at full speed
+from .._typing import Array
+from .common import is_narrow
+
+CHUNK = 1 << 21  # logits of a chunk: 8 MB in float32
+FEWEST = 128  # rows of a chunk: the weight and its gradient pass through the products of each
 
 
 def rows_per_chunk(classes: int) -> int:
-    return max(1, CHUNK // max(1, classes))
+    return max(FEWEST, CHUNK // max(1, classes))
 
 
 def forward(
@@ -35,33 +39,31 @@ def forward(
     step = rows_per_chunk(w.shape[1])
     grads = grads and reduction > 0
     dx = lib.empty(x.shape, x.dtype) if grads else None
-    dw = db = None
+    sums = None
     losses = []
     for start in range(0, x.shape[0], step):
         rows = slice(start, start + step)
-        z = lib.linear(x[rows], w, b, relu=False)
-        part, dz = _loss(lib, z, labels[rows], loss, 2 if reduction else 0, grads)
+        part, dz = _loss(lib, x[rows], w, b, labels[rows], loss, 2 if reduction else 0, grads)
         losses.append(part)
         if grads:
-            dx[rows], dw, db = _pull(lib, dz, x[rows], w, b, dw, db)
+            dx[rows], sums = _pull(lib, dz, x[rows], w, b, sums)
+            del dz  # before the next chunk's logits
     if not losses:
         losses = [lib.zeros((0,) if reduction == 0 else (), x.dtype)]
-        dw, db = lib.zeros_like(w), None if b is None else lib.zeros_like(b)
+        sums = lib.zeros_like(w), None if b is None else lib.zeros_like(b)
     if reduction == 0:
         return lib.concatenate(losses), None
     total = losses[0]
     for part in losses[1:]:
         total = total + part
-    share = None
+    found = (dx, *sums) if grads else None
     if reduction == 1:
-        share = lib.asarray(counted(lib, labels, loss), x.dtype)
-        total = total / share
-    if not grads:
-        return lib.asarray(total), None
-    found = (dx, dw, db)
-    return lib.asarray(total), found if share is None else tuple(
-        [None if i is None else i / share for i in found]
-    )  # type: ignore[return-value]
+        count = counted(lib, labels, loss)
+        total = total / lib.asarray(count, total.dtype)
+        for i in found or ():
+            if i is not None:
+                i /= lib.asarray(count, i.dtype)  # noqa: PLW2901  (in place)
+    return lib.asarray(total), None if found is None else _as(x.dtype, found)
 
 
 def backward(
@@ -70,14 +72,16 @@ def backward(
     """The gradients for a cotangent per row (reduction 0): the logits are made again, chunk by chunk."""
     step = rows_per_chunk(w.shape[1])
     dx = lib.empty(x.shape, x.dtype)
-    dw = db = None
+    sums = None
     for start in range(0, x.shape[0], step):
         rows = slice(start, start + step)
-        _, dz = _loss(lib, lib.linear(x[rows], w, b, relu=False), labels[rows], loss, 0, True)
-        dx[rows], dw, db = _pull(lib, dz * g[rows][:, None], x[rows], w, b, dw, db)
-    if dw is None:
+        _, dz = _loss(lib, x[rows], w, b, labels[rows], loss, 0, True)
+        dz *= g[rows][:, None]
+        dx[rows], sums = _pull(lib, dz, x[rows], w, b, sums)
+        del dz
+    if sums is None:
         return dx, lib.zeros_like(w), None if b is None else lib.zeros_like(b)
-    return dx, dw, db
+    return _as(x.dtype, (dx, *sums))
 
 
 def counted(lib: Any, labels: Array, loss: dict[str, Any]) -> Any:
@@ -89,18 +93,25 @@ def counted(lib: Any, labels: Array, loss: dict[str, Any]) -> Any:
     return kept.sum() if weight is None else lib.where(kept, weight[lib.where(kept, labels, 0)], 0).sum()
 
 
-def _loss(lib: Any, z: Array, labels: Array, loss: dict[str, Any], reduction: int, grads: bool) -> tuple:
-    return lib.softmax_cross_entropy(
-        z, labels, loss["weight"], loss["ignore_index"], loss["label_smoothing"], reduction, grads
-    )
+def _loss(lib: Any, x: Array, w: Array, b: Any, labels: Array, loss: dict[str, Any], *how: Any) -> tuple:
+    """The loss of a chunk, and its gradient; the logits are gone."""
+    z = lib.linear(x, w, b, relu=False)
+    how = loss["ignore_index"], loss["label_smoothing"], *how
+    return lib.softmax_cross_entropy(z, labels, loss["weight"], *how, in_place=True)
 
 
-def _pull(lib: Any, dz: Array, x: Array, w: Array, b: Array | None, dw: Any, db: Any) -> tuple:
-    """The chunk's cotangent of x, and the running sums of those of w and b."""
-    dx, more_w, more_b = lib.linear_backward(dz, x, w, None, (True, True, b is not None))
-    if dw is None:
-        return dx, more_w, more_b
-    dw += more_w
+def _pull(lib: Any, dz: Array, x: Array, w: Array, b: Array | None, sums: Any) -> tuple:
+    """The chunk's cotangent of x, and the running sums of those of w and b, in at least 32 bits."""
+    if sums is None:
+        dx, *found = lib.linear_backward(dz, x, w, None, (True, True, b is not None))
+        return dx, [i.astype(np.float32) if i is not None and is_narrow(i.dtype) else i for i in found]
+    dw, db = sums
+    dx, _, more = lib.linear_backward(dz, x, w, None, (True, False, b is not None))
+    lib.add_product(dw, x.T, dz)
     if db is not None:
-        db += more_b
-    return dx, dw, db
+        db += more
+    return dx, sums
+
+
+def _as(dtype: Any, arrays: Any) -> tuple:
+    return tuple([i if i is None else i.astype(dtype, copy=False) for i in arrays])

@@ -249,7 +249,7 @@ def linear_backward(
 
 
 def softmax_cross_entropy(
-    logits, labels, weight, ignore_index, label_smoothing, reduction, want_grad
+    logits, labels, weight, ignore_index, label_smoothing, reduction, want_grad, in_place=False
 ) -> tuple:
     """A label out of range gives NaN: to find it would wait for the device."""
     args = (logits, labels, weight, ignore_index, label_smoothing, reduction, want_grad)
@@ -329,6 +329,10 @@ globals().update({f: _bound(composed) for f, composed in activations.COMPOSED.it
 
 
 # ------------------------------------------------------------------ losses: chunked.py, ctc.py
+def add_product(out: Array, a: Array, b: Array) -> None:
+    out += a @ b
+
+
 def linear_softmax_cross_entropy(x, w, b, *, labels, loss, reduction, grads) -> tuple:
     return chunked.forward(_this, x, w, b, labels=labels, loss=loss, reduction=reduction, grads=grads)
 

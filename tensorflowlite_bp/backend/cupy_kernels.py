@@ -104,7 +104,7 @@ def _losses(lib: Any, host: Host) -> dict[str, Callable]:
             return losses.softmax_backward(host, g, out, log=True)
         return back_log(g, out, axis=axis)
 
-    def softmax_cross_entropy(z: Array, labels: Array, *how: Any) -> tuple:
+    def softmax_cross_entropy(z: Array, labels: Array, *how: Any, in_place: bool = False) -> tuple:
         return losses.softmax_cross_entropy(host, z, labels, *how) if fits(z) else entropy(z, labels, *how)
 
     def ctc_loss(logits: Array, *, labels: Array, steps: Array, lengths: Array, blank: int) -> tuple:

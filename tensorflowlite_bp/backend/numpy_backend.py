@@ -289,11 +289,11 @@ def linear_backward(
 
 
 def softmax_cross_entropy(
-    logits, labels, weight, ignore_index, label_smoothing, reduction, want_grad
+    logits, labels, weight, ignore_index, label_smoothing, reduction, want_grad, in_place=False
 ) -> tuple:
     args = (logits, labels, weight, ignore_index, label_smoothing, reduction, want_grad)
     if native is not None:
-        out = native.softmax_cross_entropy(*args)
+        out = native.softmax_cross_entropy(*args, in_place)
         if out is not None:
             return out
     common.check_labels(labels, logits.shape[-1], ignore_index)
@@ -399,6 +399,11 @@ def product(a: Array, b: Array) -> Array:
         if out is not None:
             return out
     return narrow.product(a, b) if common.is_narrow(a.dtype) else a.dot(b)
+
+
+def add_product(out: Array, a: Array, b: Array) -> None:
+    if native is None or native.gemm(a, b, out) is None:
+        out += product(a, b)
 
 
 def conv(x: Array, w: Array, b: Array | None, *, relu, strides, pads, dilation, groups) -> Array:

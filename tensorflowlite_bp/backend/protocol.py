@@ -91,6 +91,10 @@ class Backend(Protocol):
         """x[index]: a view for a basic index, a copy for an advanced one."""
         ...
 
+    def add_product(self, out: Array, a: Array, b: Array) -> None:
+        """out += a @ b, of matrices; a may be a transposed view."""
+        ...
+
     def take_rows(self, arrays: list[Array], index: Array) -> list[Array]:
         """[a[index] for a in arrays], for an array of integers that are not negative."""
         ...

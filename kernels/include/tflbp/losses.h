@@ -17,7 +17,7 @@ struct CrossEntropy {
     int64_t rows, classes;
     double smoothing;  // label smoothing
     double scale;      // multiplies the gradient: 1 / count for a mean
-    T* grad;           // (rows, classes), or null
+    T* grad;           // (rows, classes), or null; may be the logits
     double* loss;      // (rows), not scaled
 };
 
