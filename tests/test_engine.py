@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import threading
 import tracemalloc
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 import tensorflowlite_bp as bp
+from tensorflowlite_bp.autograd import ownership
 from tensorflowlite_bp.errors import DTypeError, GradientError, ShapeError
 from tensorflowlite_bp.testing import check_grads
 
@@ -341,3 +343,104 @@ def test_slices_do_not_cost_an_array_each():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 6 * x.nbytes, peak
+
+
+# ------------------------------------------------------------------ sums of cotangents in place
+def handed_on(kind):
+    """An operation whose rule hands on what others hold: its cotangent, something kept, a view of that."""
+    kept = np.array([10.0, 20.0, 30.0])
+
+    @bp.custom_vjp
+    def op(x):
+        return x * 1.0
+
+    rules = {"cotangent": lambda g: g, "kept": lambda g: kept, "view": lambda g: kept[:]}
+    op.defvjp(lambda x: (x * 1.0, None), lambda residuals, g: (bp.asarray(rules[kind](g.data)),))
+    return op, kept
+
+
+@pytest.mark.parametrize("kind", ["cotangent", "kept", "view"])
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_sums_leave_alone_what_others_hold(kind, times):
+    op, kept = handed_on(kind)
+    x = bp.tensor(np.ones(3), requires_grad=True)
+    for tensor in (x, x * 1.0):  # summed in the leaf's entry, and in that of a node
+        x.grad = None
+        seed = np.array([1.0, 2.0, 3.0])
+        total = op(tensor)
+        for _ in range(times):
+            total = total + op(tensor) + tensor
+        total.backward(seed, retain_graph=True)
+        share = seed if kind == "cotangent" else np.array([10.0, 20.0, 30.0])
+        expected = (times + 1) * share + times * seed
+        assert (x.grad.numpy() == expected).all()
+        assert (seed == [1, 2, 3]).all()
+        assert (kept == [10, 20, 30]).all()
+        total.backward(seed)  # what was kept is as it was
+        assert (x.grad.numpy() == 2 * expected).all()
+
+
+def test_a_hook_may_keep_the_gradient_it_saw():
+    x = bp.tensor(np.ones(3), requires_grad=True)
+    seen = []
+    y = x * 2.0
+    y.register_hook(lambda g: seen.append(g.data) or g)
+    (y * 3.0 + x * 5.0 + x * 7.0).sum().backward()
+    assert seen[0].tolist() == [3.0] * 3
+    assert x.grad.tolist() == [18.0] * 3
+
+
+def test_gradients_accumulate_in_place_unless_somebody_holds_them():
+    x = bp.tensor(np.ones(3), requires_grad=True)
+    (x * 2.0).sum().backward()
+    at = x.grad.data.ctypes.data
+    (x * 3.0).sum().backward()
+    assert x.grad.tolist() == [5.0] * 3
+    assert x.grad.data.ctypes.data == at
+    holders = [
+        lambda: x.grad,
+        lambda: x.grad.data,
+        lambda: x.grad.numpy()[1:],
+        lambda: memoryview(x.grad.data),
+    ]
+    for holder in holders:
+        held = holder()
+        before = np.array(held.numpy() if isinstance(held, bp.Tensor) else held)
+        x.sum().backward()
+        assert (np.array(held.numpy() if isinstance(held, bp.Tensor) else held) == before).all()
+        del held
+    assert x.grad.tolist() == [9.0] * 3
+
+
+def test_what_only_the_walk_holds_is_added_to():
+    grads = {0: np.ones(3), 1: np.ones(3), 2: np.ones((2, 3))[0], 3: np.ones(3, np.float32), 4: np.float64(1)}
+    i = np.arange(3.0)
+    r = grads.get(0)
+    assert ownership.added(r, i) is r
+    assert r.tolist() == [1, 2, 3]
+    held = r = grads.get(1)
+    for at in (1, 2, 3):
+        r = grads.get(at)
+        assert ownership.added(r, i) is not r
+        assert (r == 1).all()
+    assert (held == 1).all()
+    r = grads.get(4)
+    assert ownership.added(r, r) == 2
+    assert grads[4] == 1
+
+
+def test_threads_add_in_place_on_one_graph():
+    x = bp.tensor(np.ones(1000), requires_grad=True)
+    out = x
+    for _ in range(30):
+        out = out + out * 0.5
+    out.backward(np.ones(1000), retain_graph=True)
+    expected, x.grad = x.grad.numpy(), None
+    threads = [
+        threading.Thread(target=lambda: out.backward(np.ones(1000), retain_graph=True)) for _ in range(4)
+    ]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert (x.grad.numpy() == 4 * expected).all()

@@ -25,8 +25,9 @@ from .modes import enable_grad, no_grad, recording
 from .node import ClosedLeaf, Leaf, Node, NodeN, Parts, by_seq, next_seq
 from .op import Op, Spec, graph
 from .overwrites import check_overwritten, overwritten
+from .ownership import SOLE_GRAD, SOLE_IN_FOUND, added
 from .placed import Placed, made, place
-from .tensor import Tensor, to_array, wrap
+from .tensor import Tensor, to_array, unshared, wrap
 
 _accumulate = threading.Lock()  # `leaf.grad = leaf.grad + g` by two threads at once
 
@@ -72,13 +73,16 @@ def backward(
                 i = np.asarray(i)
             if i.dtype is not leaf.dtype and i.dtype != leaf.dtype:  # a rule's 0.5 widens bfloat16
                 i = library(i).astype(i, dtype=leaf.dtype)
-            if leaf.grad is not None:
+            before = leaf.grad
+            if before is not None and sys.getrefcount(before) == SOLE_GRAD and unshared(before):
+                before.data += i
+            elif before is not None:
                 with no_grad():
-                    leaf.grad = leaf.grad + wrap(i)
+                    leaf.grad = before + wrap(i)
             else:
                 # a rule may hand on what others hold too (g itself, a saved array, a view): the leaf gets
                 # its own
-                if i.base is not None or sys.getrefcount(i) > _SOLE_IN_FOUND:
+                if i.base is not None or sys.getrefcount(i) > SOLE_IN_FOUND:
                     i = i.copy()
                 leaf.grad = wrap(i)
     if hooks.leaves_with_hooks[0]:
@@ -145,7 +149,7 @@ def _run_raw(root: Any, g: Any, retain: bool) -> list[tuple[Leaf, Any]]:
             if v is None:
                 i = op.v0(F, g, a, x)
                 r = get(p)
-                grads[p] = i if r is None else r + i
+                grads[p] = i if r is None else added(r, i)
             else:
                 b = op.broadcasts
                 if p is not None:
@@ -153,13 +157,13 @@ def _run_raw(root: Any, g: Any, retain: bool) -> list[tuple[Leaf, Any]]:
                     if b and n.shape != p.shape:
                         i = F.sum_to(i, shape=p.shape)
                     r = get(p)
-                    grads[p] = i if r is None else r + i
+                    grads[p] = i if r is None else added(r, i)
                 if q is not None:
                     i = v(F, g, a, x, y)
                     if b and n.shape != q.shape:
                         i = F.sum_to(i, shape=q.shape)
                     r = get(q)
-                    grads[q] = i if r is None else r + i
+                    grads[q] = i if r is None else added(r, i)
             if not retain:
                 n.op = FREED
                 n.x0 = n.x1 = n.out = n.p0 = n.p1 = None
@@ -175,7 +179,7 @@ def _run_raw(root: Any, g: Any, retain: bool) -> list[tuple[Leaf, Any]]:
             for p, i in zip(n.parents, _pull_raw(n, g, needs), strict=True):
                 if p is not None and i is not None:
                     r = get(p)
-                    grads[p] = i if r is None else r + i
+                    grads[p] = i if r is None else added(r, i)
             if not retain:
                 n.free(FREED)
     return found
@@ -431,16 +435,6 @@ IDENTITY = Op(
     "identity", vjp=(lambda F, g, out, x: g,), elementwise=True, forward=lambda _: lambda x: x, register=False
 )
 
-
-# ------------------------------------------------------------------ reference counts
-def _count_of_sole_holder() -> int:
-    found = [(None, np.empty(1))]
-    for _, i in found:
-        return sys.getrefcount(i)  # what `backward` sees for an array that only `found` holds
-    return 0
-
-
-_SOLE_IN_FOUND = _count_of_sole_holder()
 
 if config.debug:
     from . import debug

@@ -62,7 +62,7 @@ def forward(
         total = total / lib.asarray(count, total.dtype)
         for i in found or ():
             if i is not None:
-                i /= lib.asarray(count, i.dtype)  # noqa: PLW2901  (in place)
+                i /= lib.asarray(count, i.dtype)
     return lib.asarray(total), None if found is None else _as(x.dtype, found)
 
 

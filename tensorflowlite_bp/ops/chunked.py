@@ -67,10 +67,10 @@ def linear_softmax_cross_entropy(
     """softmax_cross_entropy(x @ weight + bias, labels), made and differentiated some rows at a time.
 
     x: (..., in). weight: (in, classes). bias: (classes) or None. labels: (...) int in [0, classes). Gives a
-    scalar, or (...) for reduction="none". Memory: one chunk of logits (8 MB in float32, or 128 rows) in place of three
-    arrays (..., classes). The other arguments are `softmax_cross_entropy`'s, its `weight` called class_weight
-    here. Raises ShapeError when the shapes do not fit, DTypeError for labels that are no integers, ValueError
-    naming the first label out of range. Derivatives of any order and mode.
+    scalar, or (...) for reduction="none". Memory: one chunk of logits (8 MB in float32, or 128 rows) in
+    place of three arrays (..., classes). The other arguments are `softmax_cross_entropy`'s, its `weight`
+    called class_weight here. Raises ShapeError when the shapes do not fit, DTypeError for labels that are no
+    integers, ValueError naming the first label out of range. Derivatives of any order and mode.
 
     >>> import numpy as np, tensorflowlite_bp as bp
     >>> loss = bp.nn.linear_softmax_cross_entropy(np.ones((1, 3)), np.zeros((3, 2)), None, np.array([1]))
