@@ -264,6 +264,9 @@ def philox(n: int, seed: int, offset: int) -> NDArray[np.uint32]:
 def philox_uniform(n: int, seed: int, offset: int, dtype: Any) -> _Array | None:
     """[0, 1). float32: (w >> 8) / 2^24; float64: ((w0 >> 5) * 2^26 + (w1 >> 6)) / 2^53, from two words."""
 
+def dropped(x: _Array, threshold: int, scale: float, seed: int, offset: int) -> _Array | None:
+    """x scale where its word is threshold or more, else 0."""
+
 # ------------------------------------------------------------------- linear
 def gemm(*args: Any, **kwargs: Any) -> _Array | None: ...
 def gemm_bf16(a: _Array, b: _Array, bias: _Array | None, relu: bool) -> _Array | None: ...

@@ -5,6 +5,8 @@ import math
 import numpy as np
 from opcase import OpCase, away_from_0, beside, binary, distinct, grid, normal, unary, uniform
 
+from tensorflowlite_bp.backend import numpy_backend
+
 AXES = grid(axis=[None, 0, -1, (0, 2)], keepdims=[False, True])
 sigmoid = lambda x: 1 / (1 + np.exp(-x))
 
@@ -273,6 +275,12 @@ CASES = [
     OpCase("rms_norm", normal((3, 4), (4,)), numpy=lambda x, w: x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6) * w),
     OpCase("group_norm", normal((2, 3, 4)), [{"groups": 2}]),
     OpCase("embedding", normal((5, 3)), call=lambda f, w: f(ROWS, w), numpy=lambda w: w[ROWS]),
+    OpCase(
+        "dropped",
+        normal((3, 4)),
+        [{"rate": r, "seed": 5, "offset": 3} for r in (0.25, 0.6)],
+        numpy=lambda x, rate, **place: x * numpy_backend.keep_mask(x.shape, rate, x.dtype, **place),
+    ),
     OpCase("dropout", normal((3, 4)), [{"rate": 0.4, "training": False}], numpy=lambda x, **_: x),
     # ------------------------------------------------------------------ convolution, pooling (values: tests/test_conv.py)
     OpCase("conv", normal((2, 6, 5, 4), (3, 2, 4, 6), (6,)), grid(strides=[1, 2], padding=["valid", "same"])),

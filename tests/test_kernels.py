@@ -541,6 +541,14 @@ def test_philox_known_answers(isa):
     assert philox_reference(pi, [0xA4093822, 0x299F31D0]) == [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [0, 1, 3, 127, 128, 129, 33000, 2500001])
+def test_dropped(isa, rng, dtype, n):
+    x = rng.normal(size=n).astype(dtype)
+    kept = native.philox(n, 7, 2**32 - 5) >= 2**30
+    same_bits(native.dropped(x, 2**30, 1.25, 7, 2**32 - 5), np.where(kept, x * dtype(1.25), dtype(0)))
+
+
 @pytest.mark.parametrize("n", [0, 1, 3, 4, 5, 127, 128, 129, 1000, 33000])
 def test_philox_stream(isa, n):
     seed, offset = 0x123456789ABCDEF0, 2**32 - 5  # the counter carries into its second word

@@ -2,6 +2,7 @@
 
 import threading
 
+import ml_dtypes
 import numpy as np
 import pytest
 from scipy import stats
@@ -177,3 +178,35 @@ def test_threads_never_draw_the_same_block():
         t.join()
     assert len(set(drawn)) == 4000
     assert generator.offset == 4000
+
+
+# ------------------------------------------------------------------ dropout
+@pytest.mark.skipif(native is None, reason="no compiled kernels")
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (7,), (3, 129), (50000,), (2, 1600000)], ids=str)
+def test_dropout_is_a_product_with_the_mask_drawn_twice(threads, dtype, shape):
+    """The bits of x * keep_mask, in the backward again, whatever the number of threads; no mask is kept."""
+    dtype = np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    x = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    mask = Generator(5).keep_mask(shape, 0.3, dtype)
+    for count in (1, 3):
+        threads(count)
+        t = bp.tensor(x, requires_grad=True)
+        out = bp.nn.dropout(t, 0.3, generator=Generator(5))
+        np.testing.assert_array_equal(out.numpy(), x * mask)
+        out.backward(x)
+        np.testing.assert_array_equal(t.grad.numpy(), x * mask)
+    assert all(kept is None for kept in bp.nn.dropout(t, 0.3).node.saved)
+
+
+def test_dropout_moves_the_stream_as_its_mask_does():
+    a, b = Generator(1), Generator(1)
+    bp.nn.dropout(np.ones(33), 0.5, generator=a)
+    b.keep_mask((33,), 0.5, np.float64)
+    assert a.state == b.state
+
+
+def test_dropout_of_strided_arrays():
+    x = np.random.default_rng(0).normal(size=(5, 8, 3))
+    out = bp.nn.dropout(x.transpose(2, 0, 1), 0.5, generator=Generator(5)).numpy()
+    np.testing.assert_array_equal(out, x.transpose(2, 0, 1) * Generator(5).keep_mask((3, 5, 8), 0.5, x.dtype))

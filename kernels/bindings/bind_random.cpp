@@ -1,5 +1,6 @@
 // philox, philox_uniform.
 #include "arrays.h"
+#include "tflbp/cache.h"
 #include "tflbp/parallel.h"
 #include "tflbp/random.h"
 
@@ -51,12 +52,33 @@ py::object philox_uniform(int64_t n, uint64_t seed, uint64_t offset, py::handle 
     return py::none();
 }
 
+// None for what the kernel does not take.
+py::object dropped(py::handle xh, uint32_t threshold, double scale, uint64_t seed, uint64_t offset) {
+    PyArrayObject* x = plain_array(xh);
+    if (!x || !is_float(x)) return py::none();
+    const RandomTable& table = TFLBP_DISPATCH(random_words);
+    py::object out = empty_like(x);
+    const int64_t n = PyArray_SIZE(x);
+    const Dropout how{threshold, scale, seed, offset, writes_past_cache(2 * n * PyArray_ITEMSIZE(x))};
+    const bool single = PyArray_TYPE(x) == NPY_FLOAT32;
+    Unlock unlock(n);
+    parallel_chunks(n, kJob, [&](int64_t begin, int64_t end) {
+        if (single)
+            table.dropped_f32(data<float>(x), data<float>(out), begin, end - begin, how);
+        else
+            table.dropped_f64(data<double>(x), data<double>(out), begin, end - begin, how);
+    });
+    return out;
+}
+
 }  // namespace
 
 void bind_random(py::module_& m) {
     m.def("philox", &philox, py::arg("n"), py::arg("seed"), py::arg("offset"));
     m.def("philox_uniform", &philox_uniform, py::arg("n"), py::arg("seed"), py::arg("offset"),
           py::arg("dtype"));
+    m.def("dropped", &dropped, py::arg("x"), py::arg("threshold"), py::arg("scale"), py::arg("seed"),
+          py::arg("offset"));
 }
 
 }  // namespace tflbp

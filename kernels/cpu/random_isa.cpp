@@ -6,6 +6,7 @@
 // seed; 4 words per block. Limit: ten rounds of two 32 x 32 bit products per 4 words; blocks are computed
 // side by side to fill vectors.
 
+#include "stream.h"
 #include "tflbp/parallel.h"
 #include "tflbp/random.h"
 #include "vector_math.h"
@@ -71,9 +72,22 @@ void uniform_f64(double* out, int64_t first, int64_t n, uint64_t seed, uint64_t 
     });
 }
 
+// Limit: the words, about a nanosecond each; the array is read and written meanwhile.
+template <class T>
+void dropped(const T* x, T* out, int64_t first, int64_t n, const Dropout& d) {
+    const T scale = (T)d.scale;
+    const uint32_t threshold = d.threshold;
+    const StreamEnd streams{d.past};
+    each_group(first, n, d.seed, d.offset, [=](const uint32_t* w, int64_t at, int64_t count) {
+        const T* from = x + first + at;
+        write_terms(out + first + at, count, d.past,
+                    [=](int64_t i) { return w[i] >= threshold ? from[i] * scale : T(0); });
+    });
+}
+
 }  // namespace
 
-extern const RandomTable random_words = {words, uniform_f32, uniform_f64};
+extern const RandomTable random_words = {words, uniform_f32, uniform_f64, dropped<float>, dropped<double>};
 
 }  // namespace TFLBP_ISA
 }  // namespace tflbp

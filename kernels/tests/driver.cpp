@@ -126,10 +126,15 @@ void run_random() {
     const RandomTable& k = TFLBP_DISPATCH(random_words);
     for (int64_t n : {0, 1, 3, 4, 5, 127, 128, 129, 1000}) {
         Buffer<uint32_t> words(n);
-        Buffer<float> f(n);
-        Buffer<double> d(n);
+        Buffer<float> f(n), g(n);
+        Buffer<double> d(n), e(n);
         k.words(words, 4, n, 5, 0xFFFFFFFFu), k.uniform_f32(f, 4, n, 5, 6), k.uniform_f64(d, 4, n, 5, 6);
         f.check("uniform_f32"), d.check("uniform_f64");
+        for (bool past : {false, true}) {
+            k.dropped_f32(f, g, 0, n, {1u << 30, 1.5, 5, 6, past});
+            k.dropped_f64(d, e, 0, n, {1u << 30, 1.5, 5, 6, past});
+            g.check("dropped_f32"), e.check("dropped_f64");
+        }
     }
 }
 

@@ -302,6 +302,7 @@ def philox(n: int, *, seed: int, offset: int) -> Array:
 uniform = functools.partial(draws.uniform, _this)
 normal = functools.partial(draws.normal, _this)
 keep_mask = functools.partial(draws.keep_mask, _this)
+dropped = functools.partial(draws.dropped, _this)
 
 
 # ------------------------------------------------------------------ activations

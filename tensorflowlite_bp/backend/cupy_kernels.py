@@ -65,7 +65,7 @@ def over(lib: Any, host: Host) -> dict[str, Callable]:
 
 def _random(lib: Any, host: Host) -> dict[str, Callable]:
     """The CPU's numbers, bit for bit; normal ones but for what two libraries' logarithms and sines differ."""
-    uniform, normal, keep_mask = lib.uniform, lib.normal, lib.keep_mask
+    uniform, normal, keep_mask, plain_dropped = lib.uniform, lib.normal, lib.keep_mask, lib.dropped
 
     def in_front(kernel: Callable, plain: Callable) -> Callable:
         def run(shape: Shape, *how: Any, **place: Any) -> Array:  # the dtype is the last of `how`
@@ -73,7 +73,11 @@ def _random(lib: Any, host: Host) -> dict[str, Callable]:
 
         return run
 
+    def dropped(x: Array, *, rate: float, **place: int) -> Array:
+        return random.dropout(host, x, rate, **place) if fits(x) else plain_dropped(x, rate=rate, **place)
+
     return {
+        "dropped": dropped,
         "philox": partial(random.words, host),
         "uniform": in_front(random.uniform, uniform),
         "normal": in_front(random.normal, normal),

@@ -42,6 +42,20 @@ def normal(
 
 def keep_mask(lib: Any, shape: Shape, rate: float, dtype: np.dtype, *, seed: int, offset: int) -> Array:
     """1 / (1 - rate) with probability 1 - rate, else 0: dropout's factor."""
+    return _kept(lib, shape, rate, seed, offset) * dtype.type(1 / (1 - rate))
+
+
+def dropped(lib: Any, x: Array, *, rate: float, seed: int, offset: int) -> Array:
+    """x with what `keep_mask` is 0 for set to 0, the rest scaled."""
+    kept = _kept(lib, x.shape, rate, seed, offset)
+    return lib.where(kept, x * x.dtype.type(1 / (1 - rate)), x.dtype.type(0))
+
+
+def threshold(rate: float) -> int:
+    """Of a word that keeps its element."""
+    return min(round(rate * 2**32), 2**32 - 1)
+
+
+def _kept(lib: Any, shape: Shape, rate: float, seed: int, offset: int) -> Array:
     found = lib.philox(math.prod(shape), seed=seed, offset=offset).reshape(shape)
-    keep = found >= np.uint32(min(round(rate * 2**32), 2**32 - 1))
-    return keep * dtype.type(1 / (1 - rate))
+    return found >= np.uint32(threshold(rate))

@@ -356,6 +356,14 @@ normal = functools.partial(draws.normal, _this)
 keep_mask = functools.partial(draws.keep_mask, _this)
 
 
+def dropped(x: Array, *, rate: float, seed: int, offset: int) -> Array:
+    if native is not None:
+        out = native.dropped(x, draws.threshold(rate), 1 / (1 - rate), seed, offset)
+        if out is not None:
+            return out
+    return draws.dropped(_this, x, rate=rate, seed=seed, offset=offset)
+
+
 # ------------------------------------------------------------------ activations: fused.py, activations.py
 globals().update(fused.activations_of(_this))
 

@@ -10,6 +10,8 @@ import numpy as np
 
 from .._floatx import floatx
 from ..autograd.autocast import lowered, narrow, wide
+from ..autograd.batching import active
+from ..autograd.declare import Arguments, operation
 from ..autograd.op import Op, helper, public
 from ..autograd.record import agree_all, apply_aux, applyn, constant, lift
 from ..autograd.tensor import Tensor, wrap
@@ -241,6 +243,15 @@ public(_BATCH_NORM, batch_norm)
 
 
 # ------------------------------------------------------------------ regularisation, look-up
+@operation(vjp=(lambda F, g, out, x, **place: F.dropped(g, **place),), linear="joint")
+def dropped(x: Any, rate: float, *, seed: int, offset: int) -> Arguments:
+    """x / (1 - rate) where the words from a place in a Philox stream keep an element, else 0.
+
+    The mask is drawn again in the backward, not kept.
+    """
+    return (x,), {"rate": rate, "seed": seed, "offset": offset}
+
+
 @helper
 def dropout(x: Any, rate: float, *, training: bool = True, generator: Any = None) -> Tensor:
     """Zero each element with probability `rate` and scale the others by 1 / (1 - rate) (Srivastava et al.
@@ -253,8 +264,10 @@ def dropout(x: Any, rate: float, *, training: bool = True, generator: Any = None
         return x
     if rate == 1:
         return x * 0.0
-    mask = (generator or random.default_generator()).keep_mask(x.shape, rate, x.dtype)
-    return x * wrap(mask)
+    generator = generator or random.default_generator()
+    if active() or x.dtype.kind == "c":  # each sample of a vmap has a mask of its own
+        return x * wrap(generator.keep_mask(x.shape, rate, x.dtype))
+    return dropped(x, rate, **generator.place(x.size))
 
 
 @helper

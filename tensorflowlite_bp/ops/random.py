@@ -99,7 +99,7 @@ class Generator:
     def __repr__(self) -> str:
         return f"Generator(seed={self.seed}, offset={self.offset})"
 
-    def _place(self, words: int) -> dict[str, int]:
+    def place(self, words: int) -> dict[str, int]:
         """Where the next `words` words are; the stream moves on behind them."""
         tape = draws.get()  # of a checkpointed function: a second run draws what the first one drew
         place = None if tape is None else tape.place()
@@ -113,11 +113,11 @@ class Generator:
 
     def bits(self, n: int) -> Array:
         """n independent uint32 words."""
-        return backend.current().philox(n, **self._place(n))
+        return backend.current().philox(n, **self.place(n))
 
     def spawn(self) -> "Generator":
         """A generator with a seed drawn from this one."""
-        low, high = numpy_backend.philox(2, **self._place(2)).tolist()  # a device would have to be waited for
+        low, high = numpy_backend.philox(2, **self.place(2)).tolist()  # a device would have to be waited for
         return Generator(low | high << 32)
 
     @_per_sample
@@ -132,13 +132,13 @@ class Generator:
         return out if dtype.kind != "f" else np.minimum(out, np.nextafter(dtype.type(high), dtype.type(low)))
 
     def _unit(self, shape: Shape, dtype: np.dtype) -> Array:
-        return backend.current().uniform(shape, dtype, **self._place(words(shape, dtype)))
+        return backend.current().uniform(shape, dtype, **self.place(words(shape, dtype)))
 
     @_per_sample
     def normal(self, shape: Shape = (), mean: float = 0.0, std: float = 1.0, dtype: Any = None) -> Array:
         """Normal, by Box and Muller's transform in float64."""
         dtype = np.dtype(dtype or "float64")
-        place = self._place(4 * -(-math.prod(shape) // 2))
+        place = self.place(4 * -(-math.prod(shape) // 2))
         return backend.current().normal(shape, dtype, mean=mean, std=std, **place)
 
     @_per_sample
@@ -180,7 +180,7 @@ class Generator:
     @_per_sample
     def keep_mask(self, shape: Shape, rate: float, dtype: Any) -> Array:
         """1 / (1 - rate) with probability 1 - rate, else 0: dropout's factor."""
-        place = self._place(math.prod(shape))
+        place = self.place(math.prod(shape))
         return backend.current().keep_mask(shape, rate, np.dtype(dtype), **place)
 
 

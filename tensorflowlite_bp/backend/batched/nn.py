@@ -230,12 +230,17 @@ def ctc_loss(logits: Any, *, labels: Any, steps: Any, lengths: Any, blank: int) 
     return tuple([_parted(f, levels, env) for f in found])
 
 
+def dropped(x: Any, *, rate: float, seed: int, offset: int) -> Any:
+    """One mask for all samples, as a rule has it that many cotangents meet."""
+    return x * _lib(x).keep_mask(x.shape, rate, x.dtype, seed=seed, offset=offset)
+
+
 RULES.update(
     {
         f.__name__: f
         for f in (
             conv_forward, conv_input_grad, conv_weight_grad, batch_norm, batch_norm_backward,
-            softmax_cross_entropy, sigmoid_cross_entropy, ctc_loss,
+            softmax_cross_entropy, sigmoid_cross_entropy, ctc_loss, dropped,
         )
     }
 )  # fmt: skip
