@@ -193,6 +193,7 @@ def test_convolution(frontend, case, dtype):
     gw = g.astype(np.float64)
     pairs = [
         (lambda: conv.forward(host, x, w, *geometry), want),
+        (lambda: conv.forward(host, x, w, *geometry, bias=np.full(filters, 2, dtype)), want + 2),
         (
             lambda: conv.input_grad(host, g, w, x.shape, *geometry),
             reference.input_grad(np, np.dot, gw, ww, x.shape, *geometry),
@@ -208,7 +209,7 @@ def test_convolution(frontend, case, dtype):
         assert (found.dtype, found.flags.c_contiguous) == (dtype, True)
         np.testing.assert_allclose(found.astype(np.float64), exact, rtol=rough, atol=rough * 10)
     assert len(frontend.graphs) == 3  # a plan for each shape is made once
-    assert frontend.streams == [("handle", 0)] * 6
+    assert frontend.streams == [("handle", 0)] * 8
     assert not host.launched
     assert all("NONDETERMINISTIC" in graph.avoided for graph in frontend.graphs)
     assert ("TENSOR_CORE" in frontend.graphs[0].avoided) == (dtype == np.float32)

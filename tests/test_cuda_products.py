@@ -125,7 +125,13 @@ def test_convolution(host, dtype, case, batch):
     x, w = drawn(rng, dtype, batch, *space, channels), drawn(rng, dtype, *window, channels // groups, filters)
     out = cuda_conv.forward(host, x, w, *geometry)
     xw, ww = wide(x, w)
-    close(out, conv.forward(np, np.dot, xw, ww, *geometry), 8)
+    want = conv.forward(np, np.dot, xw, ww, *geometry)
+    close(out, want, 8)
+    b = drawn(rng, dtype, filters)
+    for relu in (False, True):
+        out = cuda_conv.forward(host, x, w, *geometry, bias=b if batch != 1 else None, relu=relu)
+        sums = want + wide(b)[0] if batch != 1 else want
+        close(out, np.maximum(sums, 0) if relu else sums, 8)
     g = drawn(rng, dtype, *out.shape)
     gw = wide(g)[0]
     got = cuda_conv.input_grad(host, g, w, x.shape, *geometry)

@@ -32,6 +32,7 @@ KERNELS = {
     "softplus": "activation<",
     "row_norm": "layer_norm<",
     "group_norm": "moments_last<",
+    "conv": "convolution<",
     "conv_forward": "convolution<",
     "conv_input_grad": "convolution<",
     "conv_weight_grad": "convolution<",

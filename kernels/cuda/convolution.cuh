@@ -14,6 +14,7 @@
 // deterministic.
 #pragma once
 
+#include "cuda/activation.cuh"
 #include "cuda/columns.cuh"
 #include "cuda/tile.cuh"
 
@@ -40,10 +41,11 @@ __device__ __forceinline__ Spot position(int64_t i, int64_t n0, int64_t n1, int6
 template <class T, int MODE>
 __global__ void __launch_bounds__(TILE_THREADS, 1)
     convolution(const T* __restrict__ source, const T* __restrict__ other, T* __restrict__ out,
-                typename Compute<T>::type* __restrict__ part, int64_t batch, int64_t channels,
-                int64_t filters, int64_t groups, int64_t d0, int64_t d1, int64_t d2, int64_t o0, int64_t o1,
-                int64_t o2, int64_t k0, int64_t k1, int64_t k2, int64_t s0, int64_t s1, int64_t s2,
-                int64_t p0, int64_t p1, int64_t p2, int64_t l0, int64_t l1, int64_t l2, int64_t splits) {
+                const T* __restrict__ bias, typename Compute<T>::type* __restrict__ part, int64_t batch,
+                int64_t channels, int64_t filters, int64_t groups, int64_t d0, int64_t d1, int64_t d2,
+                int64_t o0, int64_t o1, int64_t o2, int64_t k0, int64_t k1, int64_t k2, int64_t s0,
+                int64_t s1, int64_t s2, int64_t p0, int64_t p1, int64_t p2, int64_t l0, int64_t l1,
+                int64_t l2, int64_t splits, int64_t relu) {
     typedef typename Compute<T>::type A;
     TFLBP_SHARED(Spot, rows, CONV_TILE);
     TFLBP_SHARED(Spot, depths, TILE_DEPTH);
@@ -131,9 +133,11 @@ __global__ void __launch_bounds__(TILE_THREADS, 1)
             const int64_t row = m_tile + i, column = n_tile + j;
             if (row >= m || column >= n) return;
             const int64_t at = row * (MODE == INPUT ? channels : filters) + group * n + column;
-            if (splits > 1)
+            if (splits > 1) {
                 part[split * m * n * groups + at] = sum;
-            else
-                out[at] = narrow<T>(sum);
+                return;
+            }
+            if (MODE == FORWARD && bias) sum += widen(bias[group * n + column]);
+            out[at] = narrow<T>(MODE == FORWARD && relu ? activated<RELU>(sum) : sum);
         });
 }

@@ -158,7 +158,7 @@ def _norms(lib: Any, host: Host) -> dict[str, Callable]:
         lib.row_norm,
         lib.row_norm_backward,
     )
-    group, group_back = lib.group_norm, lib.group_norm_backward
+    group, group_back, plain_sum = lib.group_norm, lib.group_norm_backward, lib.sum_to
 
     def batch_norm(x: Array, weight: Any, bias: Any, *, eps: float, axis: int, relu: bool = False) -> tuple:
         if x.size and fits(x, weight, bias):  # the backward tells ReLU's mask from x
@@ -209,10 +209,15 @@ def _norms(lib: Any, host: Host) -> dict[str, Callable]:
             return norms.group_norm_backward(host, g, x, weight, mean, inv_std)
         return group_back(g, x, weight, mean, inv_std, groups=groups)
 
+    def sum_to(x: Array, *, shape: Shape) -> Array:
+        if len(shape) == 1 < x.ndim and shape == x.shape[-1:] and x.size and fits(x):  # a bias's gradient
+            return norms.column_sums(host, x)
+        return plain_sum(x, shape=shape)
+
     return {
         "batch_norm": batch_norm, "batch_norm_backward": batch_norm_backward, "row_norm": row_norm,
         "row_norm_backward": row_norm_backward, "group_norm": group_norm,
-        "group_norm_backward": group_norm_backward,
+        "group_norm_backward": group_norm_backward, "sum_to": sum_to,
     }  # fmt: skip
 
 
@@ -244,9 +249,15 @@ def _attention(lib: Any, host: Host) -> dict[str, Callable]:
 
 def _convolution(lib: Any, host: Host) -> dict[str, Callable]:
     plain, back, back_weight = lib.conv_forward, lib.conv_input_grad, lib.conv_weight_grad
+    plain_fused = lib.conv
 
     def conv_forward(x: Array, w: Array, **how: Any) -> Array:
         return conv.forward(host, x, w, **how) if fits(x, w) and x.ndim <= 5 else plain(x, w, **how)
+
+    def fused(x: Array, w: Array, b: Array | None, *, relu: bool, **how: Any) -> Array:
+        if fits(x, w, b) and x.ndim <= 5:
+            return conv.forward(host, x, w, **how, bias=b, relu=relu)
+        return plain_fused(x, w, b, relu=relu, **how)
 
     def conv_input_grad(g: Array, w: Array, **how: Any) -> Array:
         return conv.input_grad(host, g, w, **how) if fits(g, w) and g.ndim <= 5 else back(g, w, **how)
@@ -255,6 +266,7 @@ def _convolution(lib: Any, host: Host) -> dict[str, Callable]:
         return conv.weight_grad(host, g, x, **how) if fits(g, x) and g.ndim <= 5 else back_weight(g, x, **how)
 
     return {
+        "conv": fused,
         "conv_forward": conv_forward,
         "conv_input_grad": conv_input_grad,
         "conv_weight_grad": conv_weight_grad,

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..._typing import Array, Shape
 from ..windows import Ints, Pairs, positions
-from . import cudnn
+from . import activations, cudnn
 from .geometry import accumulator, ceil_div, type_name
 from .host import Host
 
@@ -26,12 +26,14 @@ def _launch(
     pads: Pairs,
     dilation: Ints,
     groups: int,
+    bias: Array | None = None,
+    relu: bool = False,
 ) -> Array:
     found = cudnn.convolution(
         host, mode, source, other, made, strides=strides, pads=pads, dilation=dilation, groups=groups
     )
     if found is not None:
-        return found
+        return _finished(host, found, bias, relu)
     out, missing = host.empty(made, source.dtype), 3 - len(space)
 
     def three(values: Any, fill: int = 1) -> tuple[int, ...]:
@@ -59,21 +61,35 @@ def _launch(
         *three(w_shape[:-2]),
     )
     steps = (*three(strides), *three((low for low, _ in pads), 0), *three(dilation), splits)
-    args = (source, other, out, part, *sizes, *steps)
+    args = (source, other, out, bias, part, *sizes, *steps, int(relu))
     host.launch(f"convolution<{t}, {mode}>", (*tiles, groups * splits), 256, args)
-    if part is not None:
-        host.launch(f"sum_splits<{t}>", ceil_div(out.size, 256), 256, (part, out, splits, out.size))
-    return out
+    if part is None:
+        return out
+    host.launch(f"sum_splits<{t}>", ceil_div(out.size, 256), 256, (part, out, splits, out.size))
+    return _finished(host, out, bias, relu)
 
 
-def forward(host: Host, x: Array, w: Array, strides: Ints, pads: Pairs, dilation: Ints, groups: int) -> Array:
-    """out[o, f] = sum over k, c of x[o * stride + k * dilation - low, c] w[k, c, f]."""
+def _finished(host: Host, out: Array, bias: Array | None, relu: bool) -> Array:
+    """Bias and ReLU where the product had no place for them, over `out`."""
+    if relu:
+        return activations.activation(host, "relu", out, bias, out=out)
+    return out if bias is None else host.xp.add(out, bias, out=out)
+
+
+def forward(
+    host: Host, x: Array, w: Array, strides: Ints, pads: Pairs, dilation: Ints, groups: int, *,
+    bias: Array | None = None, relu: bool = False,
+) -> Array:  # fmt: skip
+    """out[o, f] = sum over k, c of x[o * stride + k * dilation - low, c] w[k, c, f], plus bias[f]; at least 0
+    with relu.
+    """
     x, w = host.dense(x), host.dense(w)
     space = tuple(map(positions, x.shape[1:-1], w.shape[:-2], strides, pads, dilation))
     shape = (x.shape[0], *space, w.shape[-1])
     if 0 in shape or not x.size or not w.size:
-        return host.xp.zeros(shape, x.dtype)
-    return _launch(host, FORWARD, x, w, shape, x.shape, w.shape, space, strides, pads, dilation, groups)
+        return _finished(host, host.xp.zeros(shape, x.dtype), bias, relu)
+    geometry = (strides, pads, dilation, groups)
+    return _launch(host, FORWARD, x, w, shape, x.shape, w.shape, space, *geometry, bias, relu)
 
 
 def input_grad(
