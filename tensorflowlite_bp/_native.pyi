@@ -144,10 +144,6 @@ def conv_backward(
     pads: _Pairs,
     dilation: _Ints,
 ) -> tuple[_Array | None, _Array | None, _Array | None] | None: ...
-def depthwise_forward(x: _Array, w: _Array, strides: _Ints, dilation: _Ints) -> _Array | None: ...
-def depthwise_weight_grad(
-    g: _Array, x: _Array, w_shape: _Ints, strides: _Ints, dilation: _Ints
-) -> _Array | None: ...
 def attention_forward(
     q: _Array, k: _Array, v: _Array, mask: _Array | None, causal: bool, scale: float
 ) -> tuple[_Array, _Array] | None:

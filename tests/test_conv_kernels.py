@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+import tensorflowlite_bp as bp
 from tensorflowlite_bp.backend import conv, numpy_backend
 from tensorflowlite_bp.backend.native import native, why_not
-from tensorflowlite_bp.backend.windows import padded
 
 if native is None:
     pytest.skip(f"no compiled kernels: {why_not}", allow_module_level=True)
@@ -144,6 +144,10 @@ DEPTHWISE = [
     ((1, 12, 5), (4,), (1,), ((3, 0),), (1,)),
     ((2, 4, 5, 6, 40), (2, 2, 2), (1, 1, 2), ((0, 0), (1, 0), (0, 1)), (1, 2, 1)),
     ((9, 20, 20, 40), (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    ((2, 8, 7, 19), (5, 5), (2, 3), ((2, 2), (1, 2)), (1, 1)),
+    ((2, 3, 9, 2), (1, 2), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    ((1, 1, 1, 16), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    ((2, 11, 70, 23), (3, 3), (2, 1), ((1, 1), (1, 1)), (1, 2)),
 ]
 
 
@@ -153,17 +157,26 @@ def test_depthwise_against_the_composition(isa, threads, dtype, shape, window, s
     r = np.random.default_rng(6)
     how, channels = (strides, pads, dilation), shape[-1]
     x, w = r.integers(-4, 5, shape).astype(dtype), r.integers(-4, 5, (*window, 1, channels)).astype(dtype)
-    want = conv.forward(np, np.dot, x, w, *how, channels)
-    g = r.integers(-4, 5, want.shape).astype(dtype)
-    dw = conv.weight_grad(np, np.dot, g, x, w.shape, *how, channels)
-    dx = conv.input_grad(np, np.dot, g, w, x.shape, *how, channels)
+    b = r.integers(-20, 20, channels).astype(dtype)
+    out = conv.forward(np, np.dot, x, w, *how, channels, bias=b, relu=True)
+    g = r.integers(-4, 5, out.shape).astype(dtype)
+    masked = g * (out > 0)
+    dw = conv.weight_grad(np, np.dot, masked, x, w.shape, *how, channels)
+    dx = conv.input_grad(np, np.dot, masked, w, x.shape, *how, channels)
     named = dict(zip(("strides", "pads", "dilation"), how, strict=True), groups=channels)
     for count in (1, 3):
         threads(count)
-        assert (native.depthwise_forward(padded(np, x, pads), w, strides, dilation) == want).all()
-        assert (numpy_backend.conv_forward(x, w, **named) == want).all()
-        assert (numpy_backend.conv_weight_grad(g, x, w_shape=w.shape, **named) == dw).all()
-        assert (numpy_backend.conv_input_grad(g, w, x_shape=x.shape, **named) == dx).all()
+        assert (native.conv_forward(x, w, b, True, *how) == out).all()
+        assert (numpy_backend.conv(x, w, b, relu=True, **named) == out).all()
+        found = numpy_backend.conv_backward(g, x, w, out, (True, True, True), **named)
+        for got, want in zip(found, (dx, dw, masked.reshape(-1, channels).sum(0)), strict=True):
+            assert (got == want).all()
+        if max(strides) == 1:
+            found = native.conv_backward(g, x, w, out, True, True, True, *how)
+            assert (found[0] == dx).all()
+            assert (found[1] == dw).all()
+        assert (numpy_backend.conv_weight_grad(masked, x, w_shape=w.shape, **named) == dw).all()
+        assert (numpy_backend.conv_input_grad(masked, w, x_shape=x.shape, **named) == dx).all()
 
 
 def test_depthwise_does_not_depend_on_threads(threads):
@@ -172,8 +185,33 @@ def test_depthwise_does_not_depend_on_threads(threads):
     found = []
     for count in (1, 2, 5):
         threads(count)
-        out = native.depthwise_forward(x, w, (1, 1), (1, 1))
-        found.append((out, native.depthwise_weight_grad(out, x, w.shape, (1, 1), (1, 1))))
-    for out, dw in found[1:]:
-        assert (out == found[0][0]).all()
-        assert (dw == found[0][1]).all()
+        out = native.conv_forward(x, w, None, True, *HOW)
+        found.append((out, *native.conv_backward(out - 1, x, w, out, True, True, True, *HOW)))
+    for run in found[1:]:
+        assert all((a == b).all() for a, b in zip(run, found[0], strict=True))
+
+
+@pytest.mark.parametrize("strides", [1, 2])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+def test_depthwise_through_tensors_against_torch(dtype, strides):
+    torch = pytest.importorskip("torch")
+    r = np.random.default_rng(8)
+    shapes = [(2, 9, 8, 21), (3, 3, 1, 21), (21,)]
+    kind = bp.bfloat16 if dtype == "bfloat16" else np.dtype(dtype)
+    raw = [r.normal(size=s).astype(kind) for s in shapes]
+    ours = [bp.tensor(a, requires_grad=True) for a in raw]
+    x, w, b = [torch.tensor(a.astype(np.float64), requires_grad=True) for a in raw]
+    out = bp.nn.conv(*ours, strides=strides, padding=1, groups=21, activation="relu")
+    theirs = torch.nn.functional.conv2d(
+        x.permute(0, 3, 1, 2), w.permute(3, 2, 0, 1), b, strides, 1, groups=21
+    ).relu()
+    out.backward(bp.ones_like(out))
+    theirs.backward(torch.ones_like(theirs))
+    tol = {"float32": 1e-5, "float64": 1e-13, "float16": 4e-3, "bfloat16": 3e-2}[dtype]
+    close = lambda got, want: np.testing.assert_allclose(
+        got.numpy().astype(float), want, rtol=tol, atol=tol * max(1, np.abs(want).max())
+    )
+    close(out, theirs.detach().permute(0, 2, 3, 1).numpy())
+    for got, want in zip(ours, (x, w, b), strict=True):
+        assert got.grad.dtype == got.dtype
+        close(got.grad, want.grad.numpy())

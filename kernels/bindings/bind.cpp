@@ -11,7 +11,6 @@ void bind_activation(py::module_& m);
 void bind_allocator(py::module_& m);
 void bind_attention(py::module_& m);
 void bind_conv(py::module_& m);
-void bind_depthwise(py::module_& m);
 void bind_linear(py::module_& m);
 void bind_loss(py::module_& m);
 void bind_norm(py::module_& m);
@@ -86,7 +85,6 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
     tflbp::bind_allocator(m);
     tflbp::bind_attention(m);
     tflbp::bind_conv(m);
-    tflbp::bind_depthwise(m);
     tflbp::bind_linear(m);
     tflbp::bind_loss(m);
     tflbp::bind_norm(m);

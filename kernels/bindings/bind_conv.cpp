@@ -1,4 +1,4 @@
-// conv_forward, conv_backward: one group, no negative padding.
+// conv_forward, conv_backward: one group or one filter per channel, no negative padding.
 #include <vector>
 
 #include "arrays.h"
@@ -21,7 +21,8 @@ bool conv_shape(PyArrayObject* x, const std::vector<npy_intp>& w, py::handle str
     const int ndim = PyArray_NDIM(x), axes = ndim - 2;
     if (axes < 1 || axes > kConvAxes || (int)w.size() != ndim || !is_float(x)) return false;
     s->batch = PyArray_DIM(x, 0), s->channels = PyArray_DIM(x, ndim - 1), s->filters = w.back();
-    if (w[axes] != s->channels || !read_ints(strides, axes, 1, s->stride) ||
+    s->depthwise = w[axes] == 1 && s->channels > 1 && s->filters == s->channels;
+    if ((w[axes] != s->channels && !s->depthwise) || !read_ints(strides, axes, 1, s->stride) ||
         !read_ints(dilation, axes, 1, s->dilation))
         return false;
     if (!PyTuple_Check(pads.ptr()) || PyTuple_GET_SIZE(pads.ptr()) != axes) return false;
@@ -44,7 +45,7 @@ bool conv_shape(PyArrayObject* x, const std::vector<npy_intp>& w, py::handle str
         if (i >= 0) out->push_back(s->out[a]);
     }
     out->push_back(s->filters);
-    return s->batch > 0 && s->filters > 0 && s->channels > 0;
+    return s->batch > 0 && s->filters > 0 && s->channels > 0 && (s->depthwise || gemm_available());
 }
 
 std::vector<npy_intp> shape_of(PyArrayObject* a) {
@@ -73,7 +74,7 @@ bool has_length(PyArrayObject* a, int64_t n) { return a && PyArray_NDIM(a) == 1 
 py::object py_conv_forward(py::handle xh, py::handle wh, py::handle bh, bool relu, py::handle strides,
                            py::handle pads, py::handle dilation) {
     PyArrayObject *x = plain_array(xh), *b = nullptr;
-    if (!x || !gemm_available()) return py::none();
+    if (!x) return py::none();
     PyArrayObject* w = plain_array(wh, PyArray_TYPE(x));
     ConvShape s;
     std::vector<npy_intp> shape;
@@ -91,7 +92,7 @@ py::object py_conv_backward(py::handle gh, py::handle xh, py::handle wh, py::han
                             bool need_dw, bool need_db, py::handle strides, py::handle pads,
                             py::handle dilation) {
     PyArrayObject *x = plain_array(xh), *w = nullptr, *out = nullptr;
-    if (!x || !gemm_available()) return py::none();
+    if (!x) return py::none();
     const int type = PyArray_TYPE(x);
     PyArrayObject* g = plain_array(gh, type);
     std::vector<npy_intp> w_shape, shape;

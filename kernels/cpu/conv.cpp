@@ -17,8 +17,11 @@ constexpr int64_t kMostParts = 8;   // of a batch, each with weight gradients of
 constexpr int64_t kPartialBytes = 16 << 20;
 constexpr double kOneThreadBelow = 400000;  // multiply-adds
 
-const ConvFunctions<float>& functions(float) { return TFLBP_DISPATCH(conv_table).f32; }
-const ConvFunctions<double>& functions(double) { return TFLBP_DISPATCH(conv_table).f64; }
+const ConvTable& table(const ConvShape& s) {
+    return s.depthwise ? TFLBP_DISPATCH(depthwise_table) : TFLBP_DISPATCH(conv_table);
+}
+const ConvFunctions<float>& functions(const ConvShape& s, float) { return table(s).f32; }
+const ConvFunctions<double>& functions(const ConvShape& s, double) { return table(s).f64; }
 
 struct Layout {
     ConvPlan plan;
@@ -36,7 +39,7 @@ struct Layout {
             pads |= padded[a] != s.in[a];
         }
         const int64_t row = padded[2] * c, plane = padded[1] * row;
-        const bool whole = s.dilation[2] == 1;  // a row of the window is one run
+        const bool whole = s.dilation[2] == 1 && !s.depthwise;  // a row of the window is one run
         for (int64_t i = 0; i < s.window[0]; i++)
             for (int64_t j = 0; j < s.window[1]; j++)
                 for (int64_t k = 0; k < (whole ? 1 : s.window[2]); k++)
@@ -47,7 +50,7 @@ struct Layout {
                 out_line_at.push_back(int64_t(line_at.size()) * s.out[2]);
                 line_at.push_back(i * s.stride[0] * plane + j * s.stride[1] * row);
             }
-        const int64_t run = c * (whole ? s.window[2] : 1);
+        const int64_t run = s.depthwise ? 1 : c * (whole ? s.window[2] : 1);
         for (size_t i = 0; i < run_at.size(); i++) filter_run_at.push_back(int64_t(i) * run);
         out_image = int64_t(line_at.size()) * s.out[2] * s.filters;
         plan = {s.filters,
@@ -126,7 +129,8 @@ ConvShape mirrored(const ConvShape& s) {
 // w (*window, channels, filters) as (*window backwards, filters, channels), in squares that fit L1
 template <class T>
 void turn(const ConvShape& s, const T* w, T* to) {
-    const int64_t places = s.window[0] * s.window[1] * s.window[2], c = s.channels, f = s.filters;
+    const int64_t places = s.window[0] * s.window[1] * s.window[2], f = s.filters;
+    const int64_t c = s.depthwise ? 1 : s.channels;
     for (int64_t p = 0; p < places; p++) {
         const T* of = w + (places - 1 - p) * c * f;
         for (int64_t j = 0; j < f; j += 16)
@@ -147,7 +151,7 @@ bool has_input_grad(const ConvShape& s) {
 template <class T>
 bool conv_forward(const ConvShape& s, const T* x, const T* w, const T* bias, bool relu, T* out) {
     const Layout l(s);
-    const ConvFunctions<T>& f = functions(T());
+    const ConvFunctions<T>& f = functions(s, T());
     T* panels = static_cast<T*>(scratch(kPanelSlot, size_t(f.panels(l.plan)) * sizeof(T) + 64));
     if (!panels) return false;
     f.pack(l.plan, w, panels);
@@ -169,7 +173,7 @@ template <class T>
 bool conv_backward(const ConvBackward<T>& a) {
     const ConvShape &s = a.shape, m = mirrored(s);
     const Layout l(s), back(m);
-    const ConvFunctions<T>& f = functions(T());
+    const ConvFunctions<T>& f = functions(s, T());
     const int64_t size = a.dw ? l.plan.runs * l.plan.run * s.filters : 0;
     // The batch is cut by its size and the gradient's alone; each part has sums of its own, added in order.
     const int64_t fit = kPartialBytes / std::max<int64_t>(1, size * int64_t(sizeof(T)));

@@ -3,7 +3,8 @@
 // applied while a tile is in registers; backward, an image's cotangent is masked, summed into the bias
 // gradient and padded in one pass, and both products read it from the second-level cache.
 //
-// conv.cpp prepares the images and shares them out; gemm_conv.h (once per instruction set) multiplies.
+// conv.cpp prepares the images and shares them out; gemm_conv.h (once per instruction set) multiplies, and
+// depthwise_isa.cpp where every channel has a filter of its own.
 #pragma once
 
 #include <stddef.h>
@@ -15,17 +16,19 @@ namespace tflbp {
 
 constexpr int kConvAxes = 3;  // fewer are led by axes of length 1
 
-// x (batch, *in, channels), w (*window, channels, filters), out (batch, *out, filters).
+// x (batch, *in, channels), w (*window, channels, filters), out (batch, *out, filters). Depthwise: w
+// (*window, filters), one for each channel.
 struct ConvShape {
     int64_t batch, channels, filters;
     int64_t in[kConvAxes], window[kConvAxes], stride[kConvAxes], dilation[kConvAxes], out[kConvAxes];
     int64_t low[kConvAxes], high[kConvAxes];  // zeros around x; not negative
+    bool depthwise = false;
 };
 
 // The same, cut into runs; one padded image at a time.
 struct ConvPlan {
     int64_t filters;
-    int64_t run;                   // elements side by side in both x and w
+    int64_t run;                   // elements side by side in both x and w; rows of w
     int64_t runs;                  // of a window
     const int64_t* run_at;         // where they start in an image
     int64_t line, step;            // positions along the last axis, and from one to the next in x
@@ -52,6 +55,7 @@ struct ConvTable {
     ConvFunctions<double> f64;
 };
 TFLBP_DECLARE_TABLE(ConvTable, conv_table)
+TFLBP_DECLARE_TABLE(ConvTable, depthwise_table)
 
 // out = relu(x * w + bias) on all threads; bias may be null. False when out of memory. The bits do not depend
 // on the number of threads.

@@ -1,123 +1,127 @@
-// Depthwise convolution, forward and weight gradient.
+// Convolution with one filter per channel, for one thread: see conv.h. A run of the plan is one element of
+// the window.
 //
-// Limit: two loads per multiply-add, from the first-level cache. kBlock channels are summed in registers over
-// the window (forward) or over a line of positions (weights). Deterministic: an example belongs to one job;
-// the weight gradients of the examples are added in their order, in float64.
-#include "tflbp/depthwise.h"
-#include "tflbp/parallel.h"
-#include "vector_math.h"
+// Limit: memory, x read and out written once; from the caches one load per multiply-add. Forward: up to
+// eight positions of a line stay in registers over the window, a weight is loaded once for all of them.
+// Weights: nine elements of the window stay in registers over some lines, so that x and g are read once.
+#include <limits>
+
+#include "cpu/conv.h"
+#include "lanes.h"
+
 #if defined(__GNUC__)
-#include "gemm_micro.h"
+#define TFLBP_UNROLL _Pragma("GCC unroll 16")
+#else
+#define TFLBP_UNROLL
 #endif
 
 namespace tflbp {
 namespace TFLBP_ISA {
 namespace {
 
-// Sums of products of N neighbouring channels.
+constexpr int kPlaces = 9;
+constexpr int64_t kPositions = 64;  // summed before they are added to the rest: float32 sums stay short
+
 template <class T>
-struct One {
-    static constexpr int64_t channels = 1;
-    T sum = 0;
-    void add(const T* x, const T* y) { sum += *x * *y; }
-    T at(int64_t) const { return sum; }
-};
-#if defined(__GNUC__)
-template <class T, int N>
-struct Several {
-    static constexpr int64_t channels = N * kLanes<T>;
-    vec<T> sum[N] = {};
-    void add(const T* x, const T* y) {
-        TFLBP_UNROLL for (int i = 0; i < N; ++i) sum[i] += load(x + i * kLanes<T>) * load(y + i * kLanes<T>);
+int64_t panels(const ConvPlan& p) {
+    return p.runs * p.filters;
+}
+
+template <class T>
+void pack(const ConvPlan& p, const T* w, T* to) {
+    memcpy(to, w, size_t(p.runs * p.filters) * sizeof(T));
+}
+
+// W positions from x on
+template <class L, int W, class T>
+inline void positions(const ConvPlan& p, const T* x, const T* w, const T* bias, T low, T* out) {
+    typename L::V sum[W];
+    TFLBP_UNROLL for (int i = 0; i < W; i++) sum[i] = L::all(T(0));
+    for (int64_t r = 0; r < p.runs; r++) {
+        const T* at = x + p.run_at[r];
+        const auto weight = L::load(w + r * p.filters);
+        TFLBP_UNROLL for (int i = 0; i < W; i++) sum[i] += L::load(at + i * p.step) * weight;
     }
-    T at(int64_t l) const { return sum[l / kLanes<T>][l % kLanes<T>]; }
-};
-#else
-template <class T, int N>
-using Several = One<T>;
-#endif
-
-// body(first channel, empty sums): all channels, the widest sums first.
-template <class T, class F>
-inline void each_block(int64_t channels, const F& body) {
-    int64_t c = 0;
-    for (; c + Several<T, 2>::channels <= channels; c += Several<T, 2>::channels) body(c, Several<T, 2>());
-    for (; c + Several<T, 1>::channels <= channels; c += Several<T, 1>::channels) body(c, Several<T, 1>());
-    for (; c < channels; ++c) body(c, One<T>());
-}
-
-inline int64_t size_of(const int64_t* n) { return n[0] * n[1] * n[2]; }
-
-// Where element (i, j) of the window starts in the image, for a line of the output.
-inline int64_t line_at(const DepthwiseShape& s, int64_t a, int64_t b, int64_t i, int64_t j) {
-    const int64_t row = a * s.stride[0] + i * s.dilation[0], column = b * s.stride[1] + j * s.dilation[1];
-    return (row * s.in[1] + column) * s.in[2] * s.channels;
-}
-
-template <class F>
-inline void each_example(const DepthwiseShape& s, const F& body) {
-    if (s.batch * size_of(s.out) * s.channels * s.places() <= 4 * kSerialBelow)
-        for (int64_t b = 0; b < s.batch; ++b) body(b);
-    else
-        parallel_for(s.batch, body);
-}
-
-template <class T>
-void forward(const DepthwiseShape& s, const T* x, const T* w, T* out) {
-    each_example(s, [&](int64_t b) {
-        const T* image = x + b * size_of(s.in) * s.channels;
-        T* to = out + b * size_of(s.out) * s.channels;
-        const int64_t step = s.stride[2] * s.channels, across = s.dilation[2] * s.channels;
-        for (int64_t p = 0; p < s.out[0]; ++p)
-            for (int64_t q = 0; q < s.out[1]; ++q)
-                for (int64_t o = 0; o < s.out[2]; ++o, to += s.channels)
-                    each_block<T>(s.channels, [&](int64_t c, auto sums) {
-                        const T* of = w + c;
-                        for (int64_t i = 0; i < s.window[0]; ++i)
-                            for (int64_t j = 0; j < s.window[1]; ++j) {
-                                const T* v = image + line_at(s, p, q, i, j) + o * step + c;
-                                for (int64_t k = 0; k < s.window[2]; ++k, v += across, of += s.channels)
-                                    sums.add(v, of);
-                            }
-                        for (int64_t l = 0; l < sums.channels; ++l) to[c + l] = sums.at(l);
-                    });
-    });
-}
-
-template <class T>
-void weights(const DepthwiseShape& s, const T* x, const T* g, T* dw, double* work) {
-    const int64_t size = s.places() * s.channels;
-    each_example(s, [&](int64_t b) {
-        const T *image = x + b * size_of(s.in) * s.channels, *of = g + b * size_of(s.out) * s.channels;
-        double* total = work + b * size;
-        for (int64_t i = 0; i < size; ++i) total[i] = 0;
-        const int64_t step = s.stride[2] * s.channels;
-        for (int64_t p = 0; p < s.out[0]; ++p)
-            for (int64_t q = 0; q < s.out[1]; ++q, of += s.out[2] * s.channels)
-                for (int64_t i = 0, place = 0; i < s.window[0]; ++i)
-                    for (int64_t j = 0; j < s.window[1]; ++j)
-                        for (int64_t k = 0; k < s.window[2]; ++k, ++place) {
-                            const T* line = image + line_at(s, p, q, i, j) + k * s.dilation[2] * s.channels;
-                            each_block<T>(s.channels, [&](int64_t c, auto sums) {
-                                const T *v = line + c, *u = of + c;
-                                for (int64_t o = 0; o < s.out[2]; ++o, v += step, u += s.channels)
-                                    sums.add(v, u);
-                                for (int64_t l = 0; l < sums.channels; ++l)
-                                    total[place * s.channels + c + l] += (double)sums.at(l);
-                            });
-                        }
-    });
-    for (int64_t i = 0; i < size; ++i) {
-        double total = 0;
-        for (int64_t b = 0; b < s.batch; ++b) total += work[b * size + i];
-        dw[i] = (T)total;
+    const auto least = L::all(low), offset = bias ? L::load(bias) : L::all(T(0));
+    TFLBP_UNROLL for (int i = 0; i < W; i++) {
+        const auto v = sum[i] + offset;
+        L::store(out + i * p.filters, least > v ? least : v);  // NaN stays
     }
 }
+
+template <class T>
+void forward(const ConvPlan& p, const CacheSizes&, const T* image, const T* w, const T* bias, bool relu,
+             T* out, int64_t begin, int64_t end) {
+    const T low = relu ? T(0) : -std::numeric_limits<T>::infinity();
+    for (int64_t line = begin; line < end; line++) {
+        const T* x = image + p.line_at[line];
+        T* to = out + p.out_line_at[line] * p.filters;
+        for (int64_t i = 0, n; i < p.line; i += n) {
+            const int64_t rest = p.line - i;
+            n = rest % 8 && rest % 7 == 0 ? 7
+                : rest >= 8               ? 8
+                : rest >= 4               ? 4
+                                          : 1;  // lines of 7, 14, 28 are common
+            each_block<T>(p.filters, [&](int64_t c, auto lanes) {
+                typedef decltype(lanes) L;
+                const T *from = x + i * p.step + c, *b = bias ? bias + c : nullptr;
+                T* o = to + i * p.filters + c;
+                if (n == 8)
+                    positions<L, 8>(p, from, w + c, b, low, o);
+                else if (n == 7)
+                    positions<L, 7>(p, from, w + c, b, low, o);
+                else if (n == 4)
+                    positions<L, 4>(p, from, w + c, b, low, o);
+                else
+                    positions<L, 1>(p, from, w + c, b, low, o);
+            });
+        }
+    }
+}
+
+// P elements of the window from r on, over lines [begin, end)
+template <class L, int P, class T>
+inline void places(const ConvPlan& p, const T* image, const T* g, T* dw, bool add, int64_t r, int64_t begin,
+                   int64_t end) {
+    typename L::V sum[P];
+    TFLBP_UNROLL for (int q = 0; q < P; q++) sum[q] = L::all(T(0));
+    for (int64_t line = begin; line < end; line++) {
+        const T *x = image + p.line_at[line], *of = g + p.out_line_at[line] * p.filters, *at[P];
+        TFLBP_UNROLL for (int q = 0; q < P; q++) at[q] = x + p.run_at[r + q];
+        for (int64_t o = 0; o < p.line; o++) {
+            const auto slope = L::load(of + o * p.filters);
+            TFLBP_UNROLL for (int q = 0; q < P; q++) sum[q] += L::load(at[q] + o * p.step) * slope;
+        }
+    }
+    TFLBP_UNROLL for (int q = 0; q < P; q++) {
+        T* to = dw + (r + q) * p.filters;
+        L::store(to, add ? L::load(to) + sum[q] : sum[q]);
+    }
+}
+
+template <class T>
+void weights(const ConvPlan& p, const T* image, const T* g, T* dw, bool add, int64_t begin, int64_t end) {
+    const int64_t together = (kPositions - 1) / p.line + 1;  // lines
+    for (int64_t line = 0; line < p.lines; line += together) {
+        const int64_t last = line + together < p.lines ? line + together : p.lines;
+        const bool more = add || line > 0;
+        each_block<T>(p.filters, [&](int64_t c, auto lanes) {
+            typedef decltype(lanes) L;
+            int64_t r = begin;
+            for (; r + kPlaces <= end; r += kPlaces)
+                places<L, kPlaces>(p, image + c, g + c, dw + c, more, r, line, last);
+            for (; r + 3 <= end; r += 3) places<L, 3>(p, image + c, g + c, dw + c, more, r, line, last);
+            for (; r < end; r++) places<L, 1>(p, image + c, g + c, dw + c, more, r, line, last);
+        });
+    }
+}
+
+template <class T>
+constexpr ConvFunctions<T> kDepthwise = {panels<T>, pack<T>, forward<T>, weights<T>};
 
 }  // namespace
 
-extern const DepthwiseTable<float> depthwise_f32 = {forward<float>, weights<float>};
-extern const DepthwiseTable<double> depthwise_f64 = {forward<double>, weights<double>};
+extern const ConvTable depthwise_table = {kDepthwise<float>, kDepthwise<double>};
 
 }  // namespace TFLBP_ISA
 }  // namespace tflbp

@@ -4,6 +4,7 @@
 // offsets; the channels at each offset are one run of memory, taken a fixed number at a time so that maximum
 // and index, or the sum, or a window's cotangents, stay in registers. Deterministic: an example belongs to
 // one job, whose windows add in order.
+#include "lanes.h"
 #include "tflbp/parallel.h"
 #include "tflbp/pooling.h"
 #include "vector_math.h"
@@ -11,63 +12,6 @@
 namespace tflbp {
 namespace TFLBP_ISA {
 namespace {
-
-template <class T>
-struct Word;  // as wide as T: comparisons give masks of the width of what they choose
-template <>
-struct Word<float> {
-    typedef int32_t type;
-};
-template <>
-struct Word<double> {
-    typedef int64_t type;
-};
-
-// N neighbouring channels, and an index for each. As vectors of the compiler's, since it finds none in loops
-// over 8 or 16 of them (6 ns an element).
-template <class T, int N>
-struct Lanes {
-#if defined(__GNUC__)
-    typedef typename Word<T>::type Integer;
-    typedef T V __attribute__((vector_size(N * sizeof(T))));
-    typedef Integer I __attribute__((vector_size(N * sizeof(T))));
-    typedef uint8_t B __attribute__((vector_size(N)));
-
-    static V load(const T* p) {
-        V v;
-        memcpy(&v, p, sizeof v);
-        return v;
-    }
-    static void store(T* p, V v) { memcpy(p, &v, sizeof v); }
-    static I index(const uint8_t* p) {
-        B b;
-        memcpy(&b, p, sizeof b);
-        return __builtin_convertvector(b, I);
-    }
-    static void store_index(uint8_t* p, I i) {
-        const B b = __builtin_convertvector(i, B);
-        memcpy(p, &b, sizeof b);
-    }
-    static I all(uint8_t i) { return Integer(i) - I{}; }
-#endif
-};
-template <class T>
-struct Lanes<T, 1> {
-    typedef T V;
-    typedef int I;
-    static V load(const T* p) { return *p; }
-    static void store(T* p, V v) { *p = v; }
-    static I index(const uint8_t* p) { return *p; }
-    static void store_index(uint8_t* p, I i) { *p = (uint8_t)i; }
-    static I all(uint8_t i) { return i; }
-};
-#if defined(__AVX512F__)
-constexpr int kBytes = 64;
-#elif defined(__AVX2__)
-constexpr int kBytes = 32;
-#else
-constexpr int kBytes = 16;
-#endif
 
 // The elements of a window that are inside the input: their places in it, and where they are.
 struct Places {
@@ -127,19 +71,6 @@ inline void each_example(const PoolShape& s, const F& body) {
         parallel_for(s.batch, body);
 }
 
-// body(first channel, Lanes)
-template <class T, class F>
-inline void each_block(int64_t channels, const F& body) {
-    int64_t c = 0;
-#if defined(__GNUC__)
-    constexpr int most = kBytes / (int)sizeof(T), least = most < 4 ? most : 4;
-    for (; c + most <= channels; c += most) body(c, Lanes<T, most>());
-    if (least < most)
-        for (; c + least <= channels; c += least) body(c, Lanes<T, least>());
-#endif
-    for (; c < channels; ++c) body(c, Lanes<T, 1>());
-}
-
 template <class T>
 void max_forward(const PoolShape& s, const T* x, T* out, uint8_t* index) {
     each_example(s, [&](int64_t b) {
@@ -148,12 +79,12 @@ void max_forward(const PoolShape& s, const T* x, T* out, uint8_t* index) {
             each_block<T>(s.channels, [&](int64_t c, auto lanes) {
                 typedef decltype(lanes) L;
                 auto most = L::load(from + p.at[0] + c);
-                auto at = L::all(p.place[0]);
+                auto at = L::indices(p.place[0]);
                 for (int i = 1; i < p.count; ++i) {
                     const auto now = L::load(from + p.at[i] + c);
                     const auto stays = (now <= most) | (most != most);  // the first NaN wins, and stays
                     most = stays ? most : now;
-                    at = stays ? at : L::all(p.place[i]);
+                    at = stays ? at : L::indices(p.place[i]);
                 }
                 L::store(out + o + c, most);
                 if (index) L::store_index(index + o + c, at);
@@ -190,7 +121,7 @@ void max_input_grad(const PoolShape& s, const T* g, const uint8_t* index, T* dx)
                 const auto at = L::index(index + o + c);
                 for (int i = 0; i < p.count; ++i) {
                     T* v = to + p.at[i] + c;
-                    const auto share = at == L::all(p.place[i]) ? from : zero;
+                    const auto share = at == L::indices(p.place[i]) ? from : zero;
                     L::store(v, cover.apart ? share : L::load(v) + share);
                 }
             });

@@ -93,7 +93,8 @@ void run_steps(const OptimizerTable<T>& k, int64_t n) {
 
 template <class T>
 void run_conv(const ConvShape& s) {
-    int64_t in = s.batch * s.channels, out = s.batch * s.filters, w = s.channels * s.filters;
+    int64_t in = s.batch * s.channels, out = s.batch * s.filters,
+            w = s.depthwise ? s.filters : s.channels * s.filters;
     for (int a = 0; a < kConvAxes; ++a) in *= s.in[a], out *= s.out[a], w *= s.window[a];
     Buffer<T> x(in), filters(w), bias(s.filters), y(out), g(out), dx(in), dw(w), db(s.filters);
     if (!gemm_available()) return;
@@ -106,6 +107,10 @@ void run_conv(const ConvShape& s) {
         if (!conv_backward<T>({s, g, x, filters, y, to_x, nullptr, db})) std::exit(1);
         dx.check("conv dx"), dw.check("conv dw"), db.check("conv db");
     }
+    if (s.depthwise) return;
+    ConvShape each = s;
+    each.filters = s.channels, each.depthwise = true;
+    run_conv<T>(each);
 }
 
 template <class T>
@@ -239,24 +244,6 @@ void run_products() {
 }
 
 template <class T>
-void run_depthwise(const DepthwiseTable<T>& k, const DepthwiseShape& s) {
-    int64_t in = s.batch * s.channels, out = in;
-    for (int a = 0; a < kDepthwiseAxes; ++a) in *= s.in[a], out *= s.out[a];
-    Buffer<T> x(in), w(s.places() * s.channels), y(out), dw(w.size);
-    Buffer<double> work(s.batch * w.size);
-    k.forward(s, x, w, y), k.weights(s, x, y, dw, work);
-    y.check("depthwise"), dw.check("depthwise dw");
-}
-
-template <class T>
-void run_depthwise_all(const DepthwiseTable<T>& k) {
-    for (int64_t channels : {1, 31, 32, 33, 70}) {
-        run_depthwise(k, {3, channels, {1, 6, 7}, {1, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 4, 5}});
-        run_depthwise(k, {2, channels, {3, 5, 9}, {2, 3, 2}, {1, 2, 3}, {1, 1, 2}, {2, 2, 3}});
-    }
-}
-
-template <class T>
 void run_rest(const PoolTable<T>& pool, const RowsTable<T>& rows, const OptimizerTable<T>& steps) {
     for (int64_t channels : {1, 8, 31, 33, 64, 100}) {
         run_pool(pool, {3, channels, {1, 6, 6}, {1, 3, 3}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}});
@@ -272,7 +259,6 @@ void run_rest(const PoolTable<T>& pool, const RowsTable<T>& rows, const Optimize
 void run_fused() {
     run_products<float>(), run_products<double>();
     run_recurrents<float>(), run_recurrents<double>();
-    run_depthwise_all(TFLBP_DISPATCH(depthwise_f32)), run_depthwise_all(TFLBP_DISPATCH(depthwise_f64));
     run_rest(TFLBP_DISPATCH(pool_f32), TFLBP_DISPATCH(rows_f32), TFLBP_DISPATCH(optimizer_f32));
     run_rest(TFLBP_DISPATCH(pool_f64), TFLBP_DISPATCH(rows_f64), TFLBP_DISPATCH(optimizer_f64));
     run_all(TFLBP_DISPATCH(activation_f32), TFLBP_DISPATCH(row_norm_f32));

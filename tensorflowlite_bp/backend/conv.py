@@ -47,17 +47,16 @@ Dot = Callable[[Array, Array], Array]
 
 
 class Direct(NamedTuple):
-    """Kernels for one group, which may give None: forward(x, w, bias, relu, strides, pads, dilation) and
-    backward(g, x, w or its shape, out of the ReLU or None, needs, strides, pads, dilation).
+    """Kernels for one group, and for one filter per channel, which may give None: forward(x, w, bias, relu,
+    strides, pads, dilation) and backward(g, x, w or its shape, out of the ReLU or None, needs, strides, pads,
+    dilation).
     """
 
     forward: Callable[..., Array | None]
     backward: Callable[..., tuple | None]
-    depthwise: Callable[..., Array | None]  # (x, w, strides, dilation), one filter per channel, x padded
-    depthwise_weight_grad: Callable[..., Array | None]  # (g, x, w_shape, strides, dilation)
 
 
-NONE = Direct(*[lambda *_: None] * 4)
+NONE = Direct(*[lambda *_: None] * 2)
 
 
 def forward(
@@ -87,10 +86,10 @@ def forward(
     if 0 in shape or w.size == 0 or x.size == 0:
         out = xp.zeros(shape, x.dtype)
     elif groups > 1 and w.shape[-2] == 1:
-        x = padded(xp, x, pads)
-        out = direct.depthwise(x, w, strides, dilation)
-        if out is None:
-            out = depthwise.forward(xp, x, w, strides, dilation, space)
+        out = direct.forward(x, w, bias, relu, *how)
+        if out is not None:
+            return out
+        out = depthwise.forward(xp, padded(xp, x, pads), w, strides, dilation, space)
     elif groups > 1 and (merged := _mergeable(w.shape, groups)) > 1:
         wide = _diagonal(xp, w, groups, merged)
         return forward(xp, dot, x, wide, *how, groups // merged, direct, bias, relu)
@@ -131,11 +130,13 @@ def input_grad(
     window, channels = w.shape[:-2], x_shape[-1]
     if groups > 1:
         if w.shape[-2] == 1:
-            if max(strides) == 1 and w.shape[-1] == channels:
-                around = padded(xp, g, mirror(pads, window, dilation))
-                dx = direct.depthwise(around, _flip(w).swapaxes(-1, -2), strides, dilation)
+            if w.shape[-1] == channels and max(strides) == 1:
+                around, turned = mirror(pads, window, dilation), _flip(w).swapaxes(-1, -2)
+                dx = direct.forward(g, turned, None, False, strides, around, dilation)
                 if dx is not None:
                     return dx
+            elif w.shape[-1] == channels and max(dilation) == 1:
+                return _by_remainders(xp, dot, g, w, x_shape, strides, pads, direct)
             return depthwise.input_grad(xp, g, w, x_shape, strides, pads, dilation)
         merged = _mergeable(w.shape, groups)
         if merged > 1:
@@ -183,9 +184,10 @@ def weight_grad(
     window, filters = w_shape[:-2], w_shape[-1]
     if groups > 1:
         if w_shape[-2] == 1:
-            x = padded(xp, x, pads)
-            dw = direct.depthwise_weight_grad(g, x, w_shape, strides, dilation)
-            return depthwise.weight_grad(xp, g, x, w_shape, strides, dilation) if dw is None else dw
+            found = direct.backward(g, x, w_shape, None, (False, True, False), strides, pads, dilation)
+            if found is not None:
+                return found[1]
+            return depthwise.weight_grad(xp, g, padded(xp, x, pads), w_shape, strides, dilation)
         merged = _mergeable(w_shape, groups)
         if merged > 1:
             shape = (*window, merged * w_shape[-2], filters)
@@ -230,7 +232,9 @@ def fused_backward(
     """(dx, dw, db) of fused_forward, those needed. mask: what it gave where it applied ReLU, else None."""
     channels, filters = w.shape[-2:]
     wide, deep = needs[0] and filters > ADDING * channels, needs[1] and ADDING * filters < channels
-    if how["groups"] == 1 and not (wide or deep):  # those go the other ways of input_grad, weight_grad
+    each = channels == 1 and filters == how["groups"] == x.shape[-1]
+    # wide, deep: those go the other ways of input_grad, weight_grad
+    if each or (how["groups"] == 1 and not (wide or deep)):
         steps = how["strides"], how["pads"], how["dilation"]
         found = direct.backward(g, x, w, mask, needs, *steps)
         if found is not None:
@@ -375,6 +379,7 @@ def _by_remainders(
     """
     window, space = w.shape[:-2], x_shape[1:-1]
     ones = (1,) * len(window)
+    each = w.shape[-2] < x_shape[-1]  # a filter for every channel
     gaps = any(
         s > k for s, k in zip(strides, window, strict=True)
     )  # between windows, where nothing flows back
@@ -393,13 +398,14 @@ def _by_remainders(
         part = w[tuple(kernel)]
         if part.size:
             at = out[(slice(None), *map(slice, remainder, (None,) * len(ones), strides))]
-            seen, flipped = padded(xp, g, tuple(around)), _flip(part)
-            found = direct.forward(seen, flipped, None, False, ones, ((0, 0),) * len(ones), ones)
-            at[...] = (
-                _multiply_patches(xp, dot, seen, flipped, ones, ones, tuple(counts))
-                if found is None
-                else found
-            )
+            seen, turned = padded(xp, g, tuple(around)), _flip(part)
+            turned = turned.swapaxes(-1, -2) if each else turned
+            found = direct.forward(seen, turned, None, False, ones, ((0, 0),) * len(ones), ones)
+            if found is None and each:
+                found = depthwise.forward(xp, seen, turned, ones, ones, tuple(counts))
+            elif found is None:
+                found = _multiply_patches(xp, dot, seen, turned, ones, ones, tuple(counts))
+            at[...] = found
     return out
 
 

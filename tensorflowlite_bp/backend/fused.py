@@ -145,17 +145,9 @@ def _conv_backward(g: Array, x: Array, w: Any, out: Any, needs: Any, *how: Any) 
     return tuple([None if i is None else i.astype(x.dtype) for i in found])
 
 
-def _depthwise(x: Array, w: Array, *how: Any) -> Array | None:
-    return native.depthwise_forward(plain(x), plain(w), *how) if fits(x) else None  # type: ignore[union-attr]
-
-
-def _depthwise_weight_grad(g: Array, x: Array, w_shape: Any, *how: Any) -> Array | None:
-    return native.depthwise_weight_grad(plain(g), plain(x), w_shape, *how) if fits(x) else None  # type: ignore[union-attr]
-
-
 DIRECT = conv.NONE
 if native is not None:
-    DIRECT = conv.Direct(_conv_forward, _conv_backward, _depthwise, _depthwise_weight_grad)
+    DIRECT = conv.Direct(_conv_forward, _conv_backward)
 
 
 # ------------------------------------------------------------------ attention

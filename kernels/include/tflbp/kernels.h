@@ -6,7 +6,6 @@
 
 #include "tflbp/activations.h"
 #include "tflbp/batch_norm.h"
-#include "tflbp/depthwise.h"
 #include "tflbp/losses.h"
 #include "tflbp/optimizers.h"
 #include "tflbp/pooling.h"
