@@ -71,7 +71,7 @@ def softmax_backward(g: _Array, out: _Array, log: bool) -> _Array | None: ...
 # ------------------------------------------------------------ normalisation
 def batch_norm_forward(
     x: _Array, weight: _Array | None, bias: _Array | None, eps: float, axis: int, relu: bool = False
-) -> tuple | None:
+) -> tuple[object, ...] | None:
     """out, mean, var (biased), inv_std; with relu (scale, offset) as well. None for an empty x as well."""
 
 def batch_norm_backward(
