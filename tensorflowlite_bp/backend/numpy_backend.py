@@ -310,7 +310,7 @@ def sigmoid_cross_entropy(logits, labels, want_grad):
 
 def batch_norm(x: Array, weight: Any, bias: Any, *, eps: float, axis: int, relu: bool = False) -> tuple:
     if native is not None:
-        out = native.batch_norm_forward(x, weight, bias, eps, axis, relu)
+        out: Any = native.batch_norm_forward(x, weight, bias, eps, axis, relu)
         if out is not None:
             return out if relu else (*out, None)
     return common.batch_norm(np, x, weight, bias, eps, axis, relu)
