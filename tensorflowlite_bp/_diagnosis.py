@@ -11,6 +11,7 @@ import numpy as np
 from . import __version__, backend
 from ._config import config
 from .backend import native as kernels
+from .backend import products
 from .errors import DeviceError
 from .profiling.memory import memory_stats, size
 
@@ -101,9 +102,10 @@ def _kernels() -> dict[str, str | int]:
 
 
 def _products(native: Any) -> str:
-    if native.gemm_choice() == "native":
-        return "these kernels; small and stacked ones NumPy's BLAS"
-    return "NumPy's BLAS: no fused multiply-add for these kernels here"
+    blas = f"NumPy's BLAS ({products.BLAS})"
+    if products.OWN:
+        return f"these kernels; of fewer than 16 columns {blas}"
+    return f"{blas}: {'no fused multiply-add here' if native.isa() == 'baseline' else 'the faster one here'}"
 
 
 def _environment() -> dict[str, str]:

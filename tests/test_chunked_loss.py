@@ -123,7 +123,7 @@ def test_products_are_added_in_place():
         numpy_backend.add_product(out, a.T, b)
         np.testing.assert_allclose(out, expected, rtol=1e-14)
         assert out.ctypes.data == at
-    view = np.zeros((14, 5))[::2]  # rows with gaps: not for the kernel
+    view = np.zeros((14, 5))[::2]  # rows with gaps
     numpy_backend.add_product(view, np.ones((7, 3)), np.ones((3, 5)))
     assert (view == 3).all()
 

@@ -129,7 +129,7 @@ def test_gemm_declines_what_is_not_for_it():
         (a.astype(np.float16), np.ones((6, 3), np.float16)),
         (a.astype(int), np.ones((6, 3), int)),
         (a[0], a.T),
-        (a[None], a.T),
+        (np.stack([a, a]), np.stack([a.T, a.T, a.T])),  # stacks that do not broadcast
         (a[:, ::2], np.ones((3, 2), np.float32)),  # gaps between elements
         (a[::-1], a.T),
         (np.broadcast_to(np.float32(1), (4, 6)), a.T),
@@ -140,10 +140,101 @@ def test_gemm_declines_what_is_not_for_it():
     ]
     for x, y in declined:
         assert native.gemm(x, y) is None
+    closed = np.zeros((4, 4), np.float32)
+    closed.flags.writeable = False
+    for out in (closed, np.zeros((4, 5), np.float32), np.zeros((4, 4)), np.zeros((4, 8), np.float32)[:, ::2]):
+        assert native.gemm(a, a.T.copy(), out) is None
+
+
+# ------------------------------------------------------------------ stacks of products
+STACKS = [
+    ((3,), (3,)),
+    ((2, 3), (3,)),
+    ((2, 1), (3,)),
+    ((), (4,)),
+    ((4,), ()),
+    ((2, 3), ()),
+    ((0,), (0,)),
+    ((1, 5), (1,)),
+]
+MATRICES = [(1, 1, 1), (3, 5, 17), (17, 33, 3), (1, 64, 33), (33, 0, 5), (2, 784, 5), (0, 3, 5), (40, 33, 70)]
+
+
+def turned(a):
+    """The same values, stored the other way round."""
+    return np.ascontiguousarray(a.swapaxes(-1, -2)).swapaxes(-1, -2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("left", "right"), STACKS)
+def test_stacks(isa, dtype, left, right):
+    rng = np.random.default_rng(11)
+    for m, k, n in MATRICES:
+        a, b = random(rng, dtype, *left, m, k), random(rng, dtype, *right, k, n)
+        exact = np.matmul(a.astype(np.float64), b.astype(np.float64))
+        bound = (
+            (k + 2) * np.finfo(dtype).eps * np.matmul(abs(a.astype(np.float64)), abs(b.astype(np.float64)))
+        )
+        for x, y in itertools.product((a, turned(a)), (b, turned(b))):
+            got = native.gemm(x, y)
+            assert got.shape == exact.shape
+            assert got.dtype == dtype
+            assert (np.abs(got - exact) <= bound).all()
+            gaps = np.full((*exact.shape[:-1], n + 3), 7, dtype)
+            for out in (gaps[..., :n], turned(np.full(exact.shape, 7, dtype))):
+                assert native.gemm(x, y, out) is out
+                assert (np.abs(out - exact) <= bound).all()
+                native.gemm(x, y, out, True)
+                assert (np.abs(out - 2 * exact) <= 2 * bound).all()
+            assert (gaps[..., n:] == 7).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_stacks_do_not_depend_on_threads(isa, dtype):
+    rng = np.random.default_rng(12)
+    for count, m, k, n in [
+        (1, 90, 130, 70),
+        (3, 70, 64, 90),
+        (40, 33, 65, 17),
+        (500, 5, 60, 7),
+        (7, 2, 300, 400),
+    ]:
+        a, b = random(rng, dtype, count, m, k), random(rng, dtype, count, k, n)
+        found = set()
+        for threads in (1, 2, 3, 7):
+            native.set_num_threads(threads)
+            found.add(native.gemm(a, b).tobytes() + native.gemm(turned(a), turned(b)).tobytes())
+        assert len(found) == 1
+        one = [native.gemm(x, y) for x, y in zip(a, b, strict=True)]
+        assert native.gemm(a, b).tobytes() == np.stack(one).tobytes()
+
+
+def test_a_nan_stays_in_its_product(isa):
+    rng = np.random.default_rng(13)
+    a, b = random(rng, np.float32, 4, 3, 5, 17), random(rng, np.float32, 4, 3, 17, 33)
+    a[2, 1, 4, 16] = np.nan
+    out = native.gemm(a, b)
+    assert np.isnan(out[2, 1, 4]).all()
+    assert np.isnan(out).sum() == 33
+
+
+def test_rows_of_a_stack_times_one_matrix(isa):
+    """One product where the rows of all lie evenly, else a stack of them: the same to rounding."""
+    rng = np.random.default_rng(14)
+    wide, w = random(rng, np.float64, 4, 6, 5, 9), random(rng, np.float64, 9, 7)
+    for x in (wide, wide[:, :, :1], wide[:, ::2], wide[:, :, ::2], wide.swapaxes(1, 2), wide[..., ::-1]):
+        got = native.gemm(x, w)
+        assert (got is None) == (x.strides[-1] < 0)
+        if got is not None:
+            np.testing.assert_allclose(got, x @ w, rtol=1e-13, atol=1e-13)
 
 
 def test_gemm_choice():
-    assert native.gemm_choice() in ("native", "numpy")
+    expected = "numpy" if native.isa() == "baseline" else "native"
+    assert native.gemm_choice("scipy-openblas") == expected
+    assert native.gemm_choice("mkl-sdl") in ("numpy", expected)
+    native.set_isa("baseline")
+    assert native.gemm_choice("scipy-openblas") == "numpy"
 
 
 # ------------------------------------------------------------------ linear

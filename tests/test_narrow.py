@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import tensorflowlite_bp as bp
-from tensorflowlite_bp.backend import narrow
+from tensorflowlite_bp.backend import numpy_backend
 from tensorflowlite_bp.backend.native import native
 
 
@@ -56,10 +56,10 @@ def test_products_of_16_bit_floats_are_rounded_once(isa, random, dtype, m, n, k)
     b = random.normal(size=n).astype(dtype)
     for left in (x, xt.T):
         for right in (w, wt.T):
-            out = narrow.product(left, right)
+            out = numpy_backend.product(left, right)
             assert out.dtype == dtype
             assert_rounded_once(out, left, right)
-            assert_rounded_once(narrow.product(left, right, b, True), left, right, b, relu=True)
+            assert_rounded_once(numpy_backend.linear(left, right, b, relu=True), left, right, b, relu=True)
 
 
 @pytest.mark.parametrize(("m", "n", "k"), SIZES)
@@ -67,10 +67,10 @@ def test_the_bfloat16_product_reads_strided_matrices_and_keeps_nan(isa, random, 
     wide = random.normal(size=(m, k + 3)).astype(ml_dtypes.bfloat16)
     w = random.normal(size=(k, n + 5)).astype(ml_dtypes.bfloat16)
     x = wide[:, 1 : k + 1]
-    assert_rounded_once(narrow.product(x, w[:, 2 : n + 2]), x, w[:, 2 : n + 2])
+    assert_rounded_once(numpy_backend.product(x, w[:, 2 : n + 2]), x, w[:, 2 : n + 2])
     if k:
         wide[m // 2, 1] = np.nan
-        out = np.asarray(narrow.product(x, w[:, :n], None, True), np.float32)
+        out = np.asarray(numpy_backend.linear(x.copy(), w[:, :n].copy(), None, relu=True), np.float32)
         assert np.isnan(out[m // 2]).all()
         assert np.isfinite(np.delete(out, m // 2, 0)).all()
 
@@ -82,7 +82,7 @@ def test_the_bfloat16_product_does_not_depend_on_threads(threads, random, m, n, 
     found = set()
     for count in (1, 2, 3):
         threads(count)
-        found.add(narrow.product(x, w).tobytes())
+        found.add(numpy_backend.product(x, w).tobytes())
     assert len(found) == 1
 
 
@@ -109,8 +109,29 @@ def test_gradients_of_a_layer_with_relu(isa, random):
         random.normal(size=s).astype(ml_dtypes.bfloat16) for s in [(40, 33), (33, 20), (40, 20), (40, 20)]
     )
     masked = g * (out > 0)
-    dx, dw, db = narrow.linear_backward(g, x, w, out, (True, True, True))
+    dx, dw, db = numpy_backend.linear_backward(g, x, w, out, (True, True, True))
     assert_rounded_once(dx, masked, w.T)
     assert_rounded_once(dw, x.T, masked)
     assert_rounded_once(db[None], np.ones((1, 40), np.float32), masked)
-    assert narrow.linear_backward(g, x, w, None, (False, True, False))[::2] == (None, None)
+    assert numpy_backend.linear_backward(g, x, w, None, (False, True, False))[::2] == (None, None)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize(
+    ("labels", "result"),
+    [(("ij", "jk"), "ik"), (("bqhd", "bkhd"), "bhqk"), (("bhqk", "bkhd"), "bqhd"), (("ib", "jb"), "bij")],
+)
+def test_contractions_and_stacks_are_rounded_once(isa, random, dtype, labels, result):
+    sizes = {"i": 33, "j": 17, "k": 35, "b": 3, "q": 34, "h": 2, "d": 17}
+    x, y = (random.normal(size=[sizes[n] for n in names]).astype(dtype) for names in labels)
+    out = numpy_backend.einsum_labelled(x, y, labels=labels, result=result)
+    wide = [np.asarray(a, np.float64) for a in (x, y)]
+    exact, size = (np.einsum(f"{','.join(labels)}->{result}", *a) for a in (wide, [abs(a) for a in wide]))
+    unit = float(ml_dtypes.finfo(out.dtype).eps) / 2
+    assert out.dtype == dtype
+    assert (np.abs(out.astype(np.float64) - exact) <= 1.01 * unit * np.abs(exact) + 1e-6 * size).all()
+    a, b = random.normal(size=(3, 33, 17)).astype(dtype), random.normal(size=(3, 17, 20)).astype(dtype)
+    stack = numpy_backend.matmul(a, b)
+    assert stack.dtype == dtype
+    for got, left, right in zip(stack, a, b, strict=True):
+        assert_rounded_once(got, left, right)

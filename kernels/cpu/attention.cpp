@@ -19,30 +19,17 @@
 namespace tflbp {
 namespace {
 
-constexpr int kScores = 0, kGradients = 1, kRows = 2, kGemm = 3;  // scratch
-constexpr double kOneThreadBelow = 200000;                        // multiply-adds
+constexpr int kScores = 0, kGradients = 1, kRows = 2;  // scratch; gemm.cpp has 3
+constexpr double kOneThreadBelow = 200000;             // multiply-adds
 
 const AttentionTable<float>& table(float) { return TFLBP_DISPATCH(attention_f32); }
 const AttentionTable<double>& table(double) { return TFLBP_DISPATCH(attention_f64); }
-const GemmFunctions<float>& products(float) { return TFLBP_DISPATCH(gemm_table).f32; }
-const GemmFunctions<double>& products(double) { return TFLBP_DISPATCH(gemm_table).f64; }
-
-template <class T>
-T* room(int slot, int64_t n) {
-    return static_cast<T*>(scratch(slot, size_t(n) * sizeof(T)));
-}
 
 // c = a b, or c += a b, on this thread.
 template <class T>
 bool multiply(int64_t m, int64_t n, int64_t k, Operand<T> a, Operand<T> b, T* c, int64_t ldc,
               bool add = false) {
-    static const CacheSizes cache{cache_sizes().l2, 2 << 20};
-    const GemmArgs<T> g{m, n, k, a, b, c, ldc, nullptr, false, add};
-    const int64_t size = products(T()).scratch(g, cache);
-    T* memory = room<T>(kGemm, size);
-    if (!memory && size) return false;
-    products(T()).block(g, cache, memory);
-    return true;
+    return gemm_here(GemmArgs<T>{m, n, k, a, b, c, ldc, nullptr, false, add});
 }
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -81,7 +68,7 @@ bool each(const AttentionShape& s, int64_t jobs, const F& job) {
 // Room for a block's scores; lanes that no query takes hold zeros, for the passes run over whole lines.
 template <class T>
 T* score_room(int slot, const AttentionShape& s) {
-    T* p = room<T>(slot, kScoreRows<T> * s.keys);
+    T* p = scratch_of<T>(slot, kScoreRows<T> * s.keys);
     if (p && s.rows % kScoreRows<T>) std::fill(p, p + kScoreRows<T> * s.keys, T(0));
     return p;
 }
@@ -97,7 +84,7 @@ bool attention_forward(const AttentionForward<T>& a) {
     return each(s, s.batch * s.heads * blocks, [&](int64_t i) {
         const int64_t head = i / blocks, b = head / s.heads, h = head % s.heads;
         T* p = score_room<T>(kScores, s);
-        T* scaled = room<T>(kRows, R * (s.depth + 1));
+        T* scaled = scratch_of<T>(kRows, R * (s.depth + 1));
         if (!p || !scaled) return false;
         const Block<T> at(s, a.mask, b, h, i % blocks, p);
         T *inverse = scaled + R * s.depth, *out = a.out.at(b, h) + at.first * a.out.row;
@@ -122,7 +109,7 @@ bool attention_backward(const AttentionBackward<T>& a) {
         s, s.batch * s.heads, [&](int64_t head) {  // a head's blocks add into dk and dv in their order
             const int64_t b = head / s.heads, h = head % s.heads;
             T *p = score_room<T>(kScores, s), *dp = score_room<T>(kGradients, s);
-            T* scaled = room<T>(kRows, R * (s.depth + 1));
+            T* scaled = scratch_of<T>(kRows, R * (s.depth + 1));
             if (!p || !dp || !scaled) return false;
             T* share = scaled + R * s.depth;
             const T *k = a.k.at(b, h), *v = a.v.at(b, h);

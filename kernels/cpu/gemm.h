@@ -57,7 +57,20 @@ TFLBP_DECLARE_TABLE(GemmTable, gemm_table)
 template <class T>
 bool gemm(const GemmArgs<T>& args);
 
-bool gemm_available();      // false where this build has no gemm (a compiler without vector extensions)
-const char* gemm_choice();  // "native" or "numpy": the faster one for products of two plain matrices
+// Products of one size: the i-th has its operands and its result a[i], b[i] and c[i] elements further on.
+struct Stack {
+    int64_t count;
+    const int64_t *a, *b, *c;
+};
+template <class T>
+bool gemm_stack(const GemmArgs<T>& args, const Stack& stack);
+
+// On the calling thread, for a kernel whose jobs hold several products. Uses its scratch slot 3.
+template <class T>
+bool gemm_here(const GemmArgs<T>& args);
+
+bool gemm_available();  // false where this build has no gemm (a compiler without vector extensions)
+// "native" or "numpy": the faster one for products, given the name of NumPy's BLAS.
+const char* gemm_choice(const char* blas);
 
 }  // namespace tflbp

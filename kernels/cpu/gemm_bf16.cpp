@@ -169,7 +169,7 @@ bool gemm_bf16(const GemmBf16Args& g) {
     const int64_t pairs = ceil_div(g.k, 2), high = ceil_div(g.m, kRows), wide = ceil_div(g.n, kCols);
     const int64_t size_of_a = pairs * kLanesOfA;
     const bool small = double(g.m) * double(g.n) * double(g.k) < kOneThreadBelow;
-    auto* packed = static_cast<uint32_t*>(scratch(kPacked, size_t(high * size_of_a) * 4));
+    auto* packed = scratch_of<uint32_t>(kPacked, high * size_of_a);
     if (!packed && size_of_a > 0) return false;
     const auto pack_rows = [&](int64_t i) {
         const int64_t row = first_row(g.m, high, i), rows = first_row(g.m, high, i + 1) - row;
@@ -184,15 +184,15 @@ bool gemm_bf16(const GemmBf16Args& g) {
     const int64_t pieces = std::max<int64_t>(1, std::min(high / 4, wanted));
     std::atomic<bool> enough{true};
     const auto panel_of = [&](int64_t j, int64_t piece) {
-        auto* panel = static_cast<uint32_t*>(scratch(kPanel, size_t(pairs * kLanesOfB) * 4));
+        auto* panel = scratch_of<uint32_t>(kPanel, pairs * kLanesOfB);
         if (!panel && pairs > 0) return enough.store(false, std::memory_order_relaxed);
         const int64_t column = j * kCols;
         const int cols = int(std::min<int64_t>(kCols, g.n - column));
         pack<kLanesOfB>(panel, {g.b.p, g.b.ld, g.b.trans}, column, cols, g.k);
         for (int64_t i = high * piece / pieces; i < high * (piece + 1) / pieces; i++) {
             const int64_t row = first_row(g.m, high, i), rows = first_row(g.m, high, i + 1) - row;
-            micros.of[rows][cols > 16](Tile{packed + i * size_of_a, panel, pairs, g.c + row * g.n + column,
-                                            g.n, cols, g.bias ? g.bias + column : nullptr, g.relu});
+            micros.of[rows][cols > 16](Tile{packed + i * size_of_a, panel, pairs, g.c + row * g.ldc + column,
+                                            g.ldc, cols, g.bias ? g.bias + column : nullptr, g.relu});
         }
     };
     if (small)
@@ -202,10 +202,26 @@ bool gemm_bf16(const GemmBf16Args& g) {
     return enough.load();
 }
 
+bool gemm_bf16_stack(const GemmBf16Args& whole, const Stack& stack) {
+    std::atomic<bool> enough{true};
+    const auto product = [&](int64_t i) {
+        GemmBf16Args g = whole;
+        g.a.p += stack.a[i], g.b.p += stack.b[i], g.c += stack.c[i];
+        if (!gemm_bf16(g)) enough.store(false, std::memory_order_relaxed);
+    };
+    const double work = double(whole.m) * double(whole.n) * double(whole.k) * double(stack.count);
+    if (stack.count < 2 * num_threads() || work < kOneThreadBelow)  // the products cut themselves
+        for (int64_t i = 0; i < stack.count; i++) product(i);
+    else
+        parallel_for(stack.count, product);
+    return enough.load();
+}
+
 #else
 
 bool gemm_bf16_available() { return false; }
 bool gemm_bf16(const GemmBf16Args&) { return false; }
+bool gemm_bf16_stack(const GemmBf16Args&, const Stack&) { return false; }
 
 #endif
 

@@ -21,8 +21,7 @@ bool mask_and_sum(const LinearBackward<T>& a, T* masked) {
     const int64_t pieces = (a.m + rows - 1) / rows;
     double* sums = nullptr;
     if (a.db) {
-        sums = static_cast<double*>(
-            scratch(kScratchSlot, size_t(std::max<int64_t>(pieces, 1) * a.n) * sizeof(double)));
+        sums = scratch_of<double>(kScratchSlot, std::max<int64_t>(pieces, 1) * a.n);
         if (!sums && a.n > 0) return false;
         std::fill(sums, sums + std::max<int64_t>(pieces, 1) * a.n, 0.0);
     }

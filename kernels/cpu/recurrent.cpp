@@ -19,36 +19,18 @@
 namespace tflbp {
 namespace {
 
-constexpr int kStates = 0, kThrough = 1, kGemm = 3;  // scratch; linear.cpp has 2
+constexpr int kStates = 0, kThrough = 1;             // scratch; linear.cpp has 2, gemm.cpp 3
 constexpr int64_t kMostRows = 64, kFewestRows = 16;  // of a walk
 constexpr double kOneThreadBelow = 200000;           // multiply-adds
 
 const RecurrentTable<float>& table(float) { return TFLBP_DISPATCH(recurrent_f32); }
 const RecurrentTable<double>& table(double) { return TFLBP_DISPATCH(recurrent_f64); }
-const GemmFunctions<float>& products(float) { return TFLBP_DISPATCH(gemm_table).f32; }
-const GemmFunctions<double>& products(double) { return TFLBP_DISPATCH(gemm_table).f64; }
-
-template <class T>
-T* room(int slot, int64_t n) {
-    return static_cast<T*>(scratch(slot, size_t(n) * sizeof(T)));
-}
-
-template <class T>
-bool on_this_thread(const GemmArgs<T>& g) {
-    static const CacheSizes cache{cache_sizes().l2, 2 << 20};
-    const int64_t size = products(T()).scratch(g, cache);
-    T* memory = room<T>(kGemm, size);
-    if (!memory && size) return false;
-    products(T()).block(g, cache, memory);
-    return true;
-}
 
 // c += a b + bias; with `fresh`, c = a b + bias.
 template <class T>
 bool multiply(int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const T* b, int64_t ldb, T* c,
               int64_t ldc, const T* bias = nullptr, bool fresh = false) {
-    return on_this_thread(
-        GemmArgs<T>{m, n, k, {a, lda, false}, {b, ldb, false}, c, ldc, bias, false, !fresh});
+    return gemm_here(GemmArgs<T>{m, n, k, {a, lda, false}, {b, ldb, false}, c, ldc, bias, false, !fresh});
 }
 
 // job(first row, rows) for pieces of the batch.
@@ -139,7 +121,7 @@ bool walk(const RecurrentForward<T>& a, int64_t first, int64_t rows) {
                                   a.cs ? a.cs + slot(t + 1) : nullptr};
         const int64_t at = s.reverse ? s.steps - 1 - t : t;
         if (!s.projects_first() && !project(a, rows, a.x + (first * s.steps + at) * s.features,
-                                            s.steps * s.features, gates, on_this_thread<T>))
+                                            s.steps * s.features, gates, gemm_here<T>))
             return false;
         const T* h = cell.h_before;
         if (s.kind == kGruAfter) {
@@ -173,8 +155,8 @@ bool walk_back(const RecurrentBackward<T>& a, int64_t first, int64_t rows) {
     const RecurrentShape& s = a.shape;
     const int64_t n = s.units, size = s.batch * n, pre = s.pre();
     const RecurrentTable<T>& cells = table(T());
-    T* dh = room<T>(kStates, 2 * rows * n);
-    T* through = s.kind == kGruBefore ? room<T>(kThrough, rows * n) : nullptr;
+    T* dh = scratch_of<T>(kStates, 2 * rows * n);
+    T* through = s.kind == kGruBefore ? scratch_of<T>(kThrough, rows * n) : nullptr;
     if (!dh || (s.kind == kGruBefore && !through)) return false;
     T* dc = dh + rows * n;
     const auto start = [&](const T* g, T* to) {
@@ -262,7 +244,7 @@ bool gradients(const RecurrentBackward<T>& a) {
         if (!ok) return false;
     }
     if (a.db) {
-        T* sums = after ? room<T>(kStates, pre) : a.db;
+        T* sums = after ? scratch_of<T>(kStates, pre) : a.db;
         if (!sums) return false;
         LinearBackward<T> columns_of{};
         columns_of.m = total, columns_of.n = pre, columns_of.g = d, columns_of.db = sums;

@@ -205,6 +205,8 @@ void threads() {
             for (int round = 0; round < 5; ++round) {
                 std::vector<float> x((size_t)(rows * classes), 1.f), out(x.size());
                 TFLBP_DISPATCH(loss_f32).softmax(x.data(), out.data(), rows, classes, false);
+                run_linear<float>(200, 33, 70);
+                run_together();
             }
         });
     for (auto& t : users) t.join();

@@ -7,9 +7,10 @@
 #include <cstdlib>
 #include <memory>
 
-void run_fused();  // driver_fused.cpp
+void run_fused();     // driver_fused.cpp
+void run_together();  // what several callers run at once
 
-inline uint64_t state = 1;
+inline thread_local uint64_t state = 1;
 inline double uniform() {
     state = state * 6364136223846793005u + 1442695040888963407u;
     return (double)(state >> 11) * 0x1p-53;

@@ -1,9 +1,12 @@
 // Activations, normalisations of rows and groups, pooling, rows of a table, optimiser steps, attention,
 // convolution, recurrent layers: see driver.cpp.
+#include <cstring>
 #include <initializer_list>
+#include <vector>
 
 #include "cpu/attention.h"
 #include "cpu/conv.h"
+#include "cpu/gemm_bf16.h"
 #include "cpu/recurrent.h"
 #include "driver.h"
 #include "tflbp/kernels.h"
@@ -191,6 +194,65 @@ void run_recurrent(const RecurrentShape& s, bool masked, bool keeps) {
     dw.check("recurrent dw"), du.check("recurrent du"), db.check("recurrent db");
 }
 
+// bfloat16 numbers are uint16 here: halves of random floats.
+struct Halves : Buffer<Bf16> {
+    explicit Halves(int64_t n) : Buffer<Bf16>(n) {
+        for (int64_t i = 0; i < n; ++i) {
+            const float x = float(4 * uniform() - 2);
+            uint32_t bits;
+            std::memcpy(&bits, &x, 4);
+            p[i] = Bf16(bits >> 16);
+        }
+    }
+    void check(const char* where) {
+        for (int64_t i = 0; i < size; ++i)
+            if ((p[i] & 0x7f80) == 0x7f80) std::printf("%s: not finite\n", where), std::exit(1);
+    }
+};
+
+void run_bf16(int64_t m, int64_t n, int64_t k) {
+    if (!gemm_bf16_available()) return;
+    for (int form = 0; form < 4; ++form) {
+        const bool ta = form & 1, tb = form & 2;
+        Halves a(m * k), b(k * n), c(m * n), bias(n);
+        const Operand<Bf16> x{a, ta ? m : k, ta}, y{b, tb ? k : n, tb};
+        if (!gemm_bf16({m, n, k, x, y, c, n, form % 3 ? bias.p.get() : nullptr, form == 2})) std::exit(1);
+        c.check("gemm_bf16");
+    }
+}
+
+void run_bf16_all() {
+    for (int64_t m : {1, 3, 14, 15, 33})
+        for (int64_t n : {1, 5, 16, 17, 33, 70})
+            for (int64_t k : {0, 1, 2, 5, 31, 33, 64}) run_bf16(m, n, k);
+    run_bf16(130, 129, 127);
+}
+
+// A stack of products: every a its own, one b for all, gaps in c.
+template <class T>
+void run_stack(int64_t count, int64_t m, int64_t n, int64_t k) {
+    if (!gemm_available()) return;
+    Buffer<T> a(count * m * k), b(k * n), c(count * m * (n + 1));
+    std::vector<int64_t> at[3];
+    for (int64_t i = 0; i < count; ++i)
+        at[0].push_back(i * m * k), at[1].push_back(0), at[2].push_back(i * m * (n + 1));
+    const Stack all{count, at[0].data(), at[1].data(), at[2].data()};
+    for (bool t : {false, true})
+        for (bool add : {false, true})
+            if (!gemm_stack<T>({m, n, k, {a, t ? m : k, t}, {b, t ? k : n, t}, c, n + 1, nullptr, false, add},
+                               all))
+                std::exit(1);
+    c.check("gemm_stack");
+}
+
+template <class T>
+void run_stacks() {
+    for (int64_t m : {1, 2, 17})
+        for (int64_t n : {1, 5, 33})
+            for (int64_t k : {0, 1, 17, 70}) run_stack<T>(3, m, n, k);
+    run_stack<T>(1, 90, 70, 130), run_stack<T>(9, 33, 65, 64), run_stack<T>(300, 5, 7, 60);
+}
+
 template <class T>
 void run_recurrents() {
     for (Recurrent kind : {kLstm, kGruAfter, kGruBefore, kTanhRnn, kReluRnn})
@@ -256,7 +318,16 @@ void run_rest(const PoolTable<T>& pool, const RowsTable<T>& rows, const Optimize
 
 }  // namespace
 
+void run_together() {
+    for (Recurrent kind : {kLstm, kGruAfter, kGruBefore, kTanhRnn, kReluRnn}) {
+        run_recurrent<float>({kind, 40, 4, 9, 33, false}, true, true);
+        run_recurrent<double>({kind, 3, 20, 70, 65, true}, false, true);
+    }
+    run_stacks<float>(), run_bf16(150, 70, 129), run_bf16(20, 300, 200);
+}
+
 void run_fused() {
+    run_stacks<float>(), run_stacks<double>(), run_bf16_all();
     run_products<float>(), run_products<double>();
     run_recurrents<float>(), run_recurrents<double>();
     run_rest(TFLBP_DISPATCH(pool_f32), TFLBP_DISPATCH(rows_f32), TFLBP_DISPATCH(optimizer_f32));

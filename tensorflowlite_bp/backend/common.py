@@ -243,14 +243,14 @@ def linear(xp: Any, x: Array, w: Array, b: Array | None, relu: bool) -> Array:
 
 
 def linear_backward(
-    xp: Any, g: Array, x: Array, w: Array, mask: Array | None, needs: tuple[bool, bool, bool]
+    lib: Any, g: Array, x: Array, w: Array, mask: Array | None, needs: tuple[bool, bool, bool]
 ) -> tuple:
     if mask is not None:
         g = g * (mask > 0)
     rows = g.reshape(-1, w.shape[1])
-    dx = xp.dot(rows, w.T).reshape(x.shape) if needs[0] else None
-    dw = xp.dot(x.reshape(-1, w.shape[0]).T, rows) if needs[1] else None
-    db = xp.add.reduce(rows, axis=0) if needs[2] else None
+    dx = lib.matmul(rows, w.T).reshape(x.shape) if needs[0] else None
+    dw = lib.matmul(x.reshape(-1, w.shape[0]).T, rows) if needs[1] else None
+    db = lib.sum(rows, axis=0) if needs[2] else None
     return dx, dw, db
 
 

@@ -29,7 +29,7 @@ from numpy import (
 
 from .._typing import Array, Axis, Shape
 from ..errors import message
-from . import attention, chunked, common, ctc, draws, fused, narrow, pool, series
+from . import attention, chunked, common, ctc, draws, fused, pool, products, series
 from . import conv as convolution
 from .fused import (
     DIRECT,
@@ -47,16 +47,15 @@ from .fused import (
     row_norm_backward,
 )
 from .native import native
+from .products import add_product, einsum_labelled, linear, matmul, product
 
 name = "numpy"
 fft = np.fft
 linalg = np.linalg
 
 _this = sys.modules[__name__]
-_SMALL = 1 << 14  # elements of x: below, a call of NumPy's product costs less than what ours saves
-_own_product = native is not None and native.gemm_choice() == "native"
+_SMALL = 1 << 14  # elements: below, NumPy's sum costs less than what a product with ones saves
 _add_reduce = np.add.reduce  # np.sum is this with 900 ns of wrapper around it
-_NARROW = {np.dtype("float16")}
 
 
 def device(x: Array) -> str:
@@ -99,7 +98,7 @@ def sum_to(x: Array, *, shape: Shape) -> Array:
     if x.shape == shape:
         return x
     if x.ndim > len(shape) and x.shape[x.ndim - len(shape) :] == shape:  # a bias gradient, the commonest case
-        if _own_product and x.size > _SMALL and x.dtype in fused.FLOATS and x.flags.c_contiguous:
+        if products.OWN and x.size > _SMALL and x.dtype in fused.FLOATS and x.flags.c_contiguous:
             columns = math.prod(shape)
             if columns >= 8:  # a product with ones: 5 times as fast as NumPy's sum of rows, and in blocks
                 ones = np.ones((1, x.size // columns), x.dtype)
@@ -134,24 +133,6 @@ def norm2(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
 
 def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     return common.logsumexp(np, x, axis=axis, keepdims=keepdims)
-
-
-def matmul(x: Array, y: Array) -> Array:
-    if common.is_narrow(x.dtype):
-        return narrow.matmul(x, y)
-    if x.ndim == 2 and y.ndim == 2:
-        if x.size > _SMALL and _own_product:
-            return product(x, y)
-        return x.dot(y)  # 418 ns where np.matmul takes 930
-    return np.matmul(x, y)
-
-
-def einsum_labelled(*xs: Array, labels: tuple[str, ...], result: str) -> Array:
-    first = xs[0]
-    if common.is_narrow(first.dtype):  # summed in float32; bfloat16 np.einsum refuses
-        xs = tuple([x.astype(np.float32) for x in xs])
-    out = np.einsum(f"{','.join(labels)}->{result}", *xs, optimize=len(xs) > 2)
-    return np.asarray(out).astype(first.dtype, copy=False)
 
 
 # ------------------------------------------------------------------ shape, indexing
@@ -267,17 +248,6 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
     return common.log_softmax(np, x, axis)
 
 
-_linear, _linear_backward = (partial(f, np) for f in (common.linear, common.linear_backward))
-
-
-def linear(x: Array, w: Array, b: Array | None, *, relu: bool) -> Array:
-    if native is not None:
-        out = native.linear(x, w, b, relu)
-        if out is not None:
-            return out
-    return (narrow.linear if common.is_narrow(x.dtype) else _linear)(x, w, b, relu)
-
-
 def linear_backward(
     g: Array, x: Array, w: Array, mask: Array | None, needs: tuple[bool, bool, bool]
 ) -> tuple:
@@ -285,7 +255,7 @@ def linear_backward(
         out = native.linear_backward(g, x, w, mask, *needs)
         if out is not None:
             return out
-    return (narrow.linear_backward if common.is_narrow(x.dtype) else _linear_backward)(g, x, w, mask, needs)
+    return common.linear_backward(_this, g, x, w, mask, needs)
 
 
 def softmax_cross_entropy(
@@ -400,20 +370,6 @@ def attention_backward(g: Array, q: Array, k: Array, v: Array, *, mask, causal, 
 
 
 # ------------------------------------------------------------------ convolution, pooling: conv.py, pool.py
-def product(a: Array, b: Array) -> Array:
-    """a @ b of two matrices, either of which may be a transposed view."""
-    if native is not None:
-        out = native.gemm(a, b)
-        if out is not None:
-            return out
-    return narrow.product(a, b) if common.is_narrow(a.dtype) else a.dot(b)
-
-
-def add_product(out: Array, a: Array, b: Array) -> None:
-    if native is None or native.gemm(a, b, out) is None:
-        out += product(a, b)
-
-
 def conv(x: Array, w: Array, b: Array | None, *, relu, strides, pads, dilation, groups) -> Array:
     return convolution.forward(np, product, x, w, strides, pads, dilation, groups, DIRECT, b, relu)
 

@@ -1,5 +1,6 @@
 """Products of matrices and tensors."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,10 @@ def _matmul_x(F: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
 def _matmul_y(F: Any, g: Any, out: Any, x: Any, y: Any) -> Any:
     if x.ndim == 1:
         return g * x if len(y.shape) == 1 else x[:, None] * g[..., None, :]
+    if len(y.shape) == 2 and x.ndim > 2:  # the rows of all at once, not a stack of products to be summed
+        count = math.prod(x.shape[:-1])
+        rows, g = x.reshape((count, x.shape[-1])), g.reshape((count, g.shape[-1]))
+        return F.matmul(rows.swapaxes(-1, -2), g)
     return (
         F.matmul(x.swapaxes(-1, -2), g[..., None])[..., 0]
         if len(y.shape) == 1

@@ -31,6 +31,10 @@ void parallel_jobs(int64_t jobs, void (*fn)(void* ctx, int64_t i), void* ctx);
 // 3 tells users apart who need it at the same time (jobs of one kernel: pick a slot per kernel layer). Null
 // if out of memory.
 void* scratch(int slot, size_t bytes);
+template <class T>
+static inline T* scratch_of(int slot, int64_t elements) {
+    return static_cast<T*>(scratch(slot, size_t(elements) * sizeof(T)));
+}
 
 // The type of F is a local lambda of the caller, so this template is never shared between ISA levels.
 template <class F>
