@@ -71,7 +71,7 @@ def draw(host, dtypes):
         for turns in test_cuda_products.TURNS:
             test_cuda_products.test_gemm(host, dtype, 5, 7, 3, *turns)
             test_cuda_products.test_gemm(host, dtype, 3, 700, 5, *turns)
-        for case in test_cuda_products.CONVS[1:5]:
+        for case in test_cuda_products.CONVS[1:6]:
             test_cuda_products.test_convolution(host, dtype, case, 1)
         for shape in (*test_cuda_attention.SHAPES[2:5], (1, 6, 5, 256, 256)):
             if shape[3] == 256 and dtype == np.float64:

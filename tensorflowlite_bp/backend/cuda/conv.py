@@ -41,7 +41,12 @@ def _launch(
 
     channels, filters = x_shape[-1], w_shape[-1]
     window, outs, ins = math.prod(w_shape[:-2]), x_shape[0] * math.prod(space), math.prod(x_shape[:-1])
-    inner, per = channels // groups, filters // groups
+    inner, per, t = channels // groups, filters // groups, type_name(out)
+    sizes = (*three(x_shape[1:-1]), *three(space), *three(w_shape[:-2]))
+    steps = (*three(strides), *three((low for low, _ in pads), 0), *three(dilation))
+    if inner == 1 < groups:
+        numbers = (x_shape[0], channels, filters, *sizes, *steps)
+        return _depthwise(host, mode, source, other, out, numbers, bias, relu)
     m, n, k = [
         (outs, per, window * inner),
         (ins, inner, window * per),
@@ -49,24 +54,37 @@ def _launch(
     ][mode]
     tiles = ceil_div(m, TILE), ceil_div(n, TILE)
     splits = max(1, min(2 * host.processors // (tiles[0] * tiles[1] * groups), k // DEPTH, 64))
-    t = type_name(out)
     part = host.empty((splits, out.size), accumulator(host.xp, out.dtype)) if splits > 1 else None
-    sizes = (
-        x_shape[0],
-        channels,
-        filters,
-        groups,
-        *three(x_shape[1:-1]),
-        *three(space),
-        *three(w_shape[:-2]),
-    )
-    steps = (*three(strides), *three((low for low, _ in pads), 0), *three(dilation), splits)
-    args = (source, other, out, bias, part, *sizes, *steps, int(relu))
+    numbers = (x_shape[0], channels, filters, groups, *sizes, *steps, splits, int(relu))
+    args = (source, other, out, bias, part, *numbers)
     host.launch(f"convolution<{t}, {mode}>", (*tiles, groups * splits), 256, args)
     if part is None:
         return out
     host.launch(f"sum_splits<{t}>", ceil_div(out.size, 256), 256, (part, out, splits, out.size))
     return _finished(host, out, bias, relu)
+
+
+def _depthwise(
+    host: Host, mode: int, source: Array, other: Array, out: Array, numbers: tuple, bias: Any, relu: bool
+) -> Array:
+    """A channel a group: a thread an element, or for the weights a block the rows of 32 filters."""
+    batch, _, filters, *sizes = numbers[:12]
+    t, rows = type_name(out), batch * math.prod(sizes[:2] if mode == INPUT else sizes[3:5])
+    grid = ceil_div(out.size // rows, 256), min(rows, 65535)
+    if mode == FORWARD:
+        args = (source, other, out, bias, *numbers, int(relu))
+        host.launch(f"depthwise<{t}>", grid, 256, args)
+        return out
+    if mode == INPUT:
+        host.launch(f"depthwise_input<{t}>", grid, 256, (source, other, out, *numbers))
+        return out
+    across, window = ceil_div(filters, 32), math.prod(sizes[6:])
+    splits = max(1, min(ceil_div(8 * host.processors, across * window), rows, 1024))
+    part = host.empty((splits, out.size), accumulator(host.xp, out.dtype))
+    grid = (across, window, splits)
+    host.launch(f"depthwise_weight<{t}>", grid, (32, 8), (source, other, part, *numbers))
+    host.launch(f"sum_splits<{t}>", ceil_div(out.size, 256), 256, (part, out, splits, out.size))
+    return out
 
 
 def _finished(host: Host, out: Array, bias: Array | None, relu: bool) -> Array:
