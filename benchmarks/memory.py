@@ -2,8 +2,9 @@
 
     python -m benchmarks.memory [--quick] [--only transformer] [--frameworks ours torch]
 
-A fresh process for every figure, so that nothing remains of another; the median of several. All count the
-weights, the optimizer's state, the data, and what the steps need at most:
+A fresh process for every framework and case, so that nothing remains of another; the median of several (what
+a framework counts itself does not vary: once). All count the weights, the optimizer's state, the data, and
+what the steps need at most:
 
 `process`: all that the system says the process held, framework and interpreter included (VmHWM).
 `resident`: the same above what it held when the framework was loaded and a small product had run: with thread
@@ -24,7 +25,7 @@ from . import _common, adapters
 from .workloads import WORKLOADS
 
 FRAMEWORKS = ["ours", "torch", "torch fused", "torch channels last"]
-STEPS = 5
+STEPS = 3
 CASES = {
     name: (key, case)
     for key, workload in WORKLOADS.items()
@@ -40,19 +41,18 @@ def resident(name):
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name))
 
 
-def most_resident(prepare):
-    """Above what is resident before; the peak starts anew once all is prepared."""
+def process_and_resident(prepare):
+    """What the system says: in all, and above what is resident before; there the peak starts anew once all is
+    prepared.
+    """
     before = resident("VmRSS")
     step = prepare()
+    preparing = resident("VmHWM")
     with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
         file.write("5")
     take(step)
-    return resident("VmHWM") - before
-
-
-def most_of_process(prepare):
-    take(prepare())
-    return resident("VmHWM")
+    most = resident("VmHWM")
+    return {"process": max(preparing, most), "resident": most - before}
 
 
 def most_of_ours(prepare):
@@ -62,7 +62,7 @@ def most_of_ours(prepare):
     step = prepare()
     bp.memory_stats(reset_peak=True)  # drawing the weights took float64, and is NumPy's business
     take(step)
-    return bp.memory_stats().peak_bytes - before
+    return {"arrays": bp.memory_stats().peak_bytes - before}
 
 
 def most_of_torch(prepare):
@@ -75,7 +75,7 @@ def most_of_torch(prepare):
     for event in sorted(events, key=lambda e: e.start_ns()):
         now += event.nbytes()
         most = max(most, now)
-    return most
+    return {"arrays": most}
 
 
 def take(step):
@@ -104,8 +104,8 @@ def warm_up(framework):
 
 def measure(framework, case, what):
     key, arguments = CASES[case]
-    count = {"process": most_of_process, "resident": most_resident}.get(what)
-    if count is None:
+    count = process_and_resident
+    if what == "arrays":
         count = most_of_ours if framework == "ours" else most_of_torch
     warm_up(framework)
     return count(lambda: adapters.prepare(framework, WORKLOADS[key], arguments)[0])
@@ -113,7 +113,7 @@ def measure(framework, case, what):
 
 # ------------------------------------------------------------------ the driver
 def ask(framework, case, what):
-    """A figure from a fresh process."""
+    """Figures from a fresh process, in bytes by name."""
     command = [sys.executable, "-m", "benchmarks.memory", "--worker", json.dumps([framework, case, what])]
     done = subprocess.run(
         command, cwd=_common.ROOT, env=_common.environment(1), capture_output=True, text=True, check=False
@@ -131,18 +131,18 @@ def main():
         print(json.dumps(measure(*json.loads(options.worker))))
         return
     frameworks = options.frameworks or adapters.installed(FRAMEWORKS)
-    visits = 1 if options.quick else 5
+    visits = 1 if options.quick else 3
     results = {}
     for case, (key, _) in CASES.items():
         if options.only not in case:
             continue
         taking = [f for f in frameworks if adapters.takes(f, WORKLOADS[key])]
-        for what in ("process", "resident", "arrays"):
-            seen = {f: [] for f in taking}
-            for _ in range(visits):
-                for framework in taking:
-                    seen[framework].append(ask(framework, case, what))
-            results[f"{case}, {what}"] = summarise(seen)
+        seen = {what: {f: [] for f in taking} for what in ("process", "resident", "arrays")}
+        for what in [*["process"] * visits, "arrays"]:
+            for framework in taking:
+                for name, count in ask(framework, case, what).items():
+                    seen[name][framework].append(count)
+        results.update({f"{case}, {what}": summarise(found) for what, found in seen.items()})
     shown = {
         name: {f: f"{_common.size(v['bytes'])} ({v['ratio']:.2f})" for f, v in found.items()}
         for name, found in results.items()
