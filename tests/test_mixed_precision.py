@@ -45,6 +45,22 @@ NARROW = {
         (2, 3, 5, 4),
         (2, 3, 6, 4),
     ),
+    "lstm": (
+        lambda x, w: bp.nn.lstm(x, w, np.zeros((2, 8), np.float32))[0],
+        lambda x, w: torch.lstm(
+            x, (torch.zeros(1, 3, 2),) * 2, [w.T, torch.zeros(8, 2)], False, 1, 0.0, True, False, True
+        )[0],
+        (3, 5, 4),
+        (4, 8),
+    ),
+    "simple_rnn": (
+        lambda x, w: bp.nn.simple_rnn(x, w, np.zeros((2, 2), np.float32))[0],
+        lambda x, w: torch.rnn_tanh(
+            x, torch.zeros(1, 3, 2), [w.T, torch.zeros(2, 2)], False, 1, 0.0, True, False, True
+        )[0],
+        (3, 5, 4),
+        (4, 2),
+    ),
 }  # fmt: skip
 WIDE = {
     "sum": lambda x: bp.sum(x, -1),
@@ -71,6 +87,8 @@ WIDE = {
 @each_dtype
 @pytest.mark.parametrize("name", NARROW)
 def test_products_are_torchs(name, dtype):
+    if (name, dtype) == ("lstm", "float16"):
+        pytest.skip("torch's oneDNN has no LSTM in float16 on the CPU")
     ours, theirs, *shapes = NARROW[name]
     x, y = arrays(*shapes)
     a, b = bp.tensor(x, requires_grad=True), bp.tensor(y, requires_grad=True)
@@ -87,6 +105,69 @@ def test_products_are_torchs(name, dtype):
     for mine, other in ((a, c), (b, d)):
         assert mine.grad.dtype == np.float32
         np.testing.assert_allclose(mine.grad.numpy(), other.grad, **close)
+
+
+@each_dtype
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_recurrent_steps_accumulate_in_float32(dtype, reset_after):
+    """Layers as torch's on a GPU (autocast's list has lstm, gru and rnn): 16-bit arrays in and out."""
+    x, w, u = arrays((3, 6, 4), (4, 9), (3, 9))
+    ours = [bp.tensor(a, requires_grad=True) for a in (x, w, u)]
+    with bp.mixed_precision(dtype):
+        out, h = bp.nn.gru(*ours, reset_after=reset_after)
+        assert (out.dtype.name, h.dtype.name) == (dtype, dtype)
+    exact = [bp.tensor(bp.asarray(a).astype(dtype).astype("float32"), requires_grad=True) for a in (x, w, u)]
+    want = bp.nn.gru(*exact, reset_after=reset_after)[0]
+    out.astype("float32").sum().backward()
+    want.sum().backward()
+    np.testing.assert_allclose(out.numpy().astype(np.float32), want.numpy(), rtol=BITS[dtype], atol=1e-6)
+    for a, b in zip(ours, exact, strict=True):
+        assert a.grad.dtype == np.float32
+        np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=4 * BITS[dtype], atol=4 * BITS[dtype])
+
+
+@each_dtype
+@pytest.mark.parametrize("small", [False, True])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_the_chunked_loss_is_torchs(dtype, small, reduction):
+    x, w, b = arrays((7, 4), (4, 5), (5,))
+    y, lower = np.arange(7) % 5, getattr(torch, dtype)
+    ours = [bp.tensor(a, requires_grad=True) for a in (x, w, b)]
+    theirs = [torch.tensor(a, requires_grad=True) for a in (x, w, b)]
+    with bp.mixed_precision(dtype):
+        at = ours[0].astype(dtype) if small else ours[0]
+        out = bp.nn.linear_softmax_cross_entropy(at, *ours[1:], y, reduction=reduction)
+    with torch.autocast("cpu", dtype=lower):
+        at = theirs[0].to(lower) if small else theirs[0]
+        logits = torch.nn.functional.linear(at, theirs[1].T, theirs[2])
+        want = torch.nn.functional.cross_entropy(logits, torch.tensor(y), reduction=reduction)
+    assert (out.dtype.name, str(want.dtype)) == ("float32", "torch.float32")
+    np.testing.assert_allclose(out.numpy(), want.detach(), rtol=1e-6)
+    out.sum().backward()
+    want.sum().backward()
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine.grad.dtype == np.float32
+        np.testing.assert_allclose(
+            mine.grad.numpy(), other.grad, rtol=4 * BITS[dtype], atol=8 * BITS[dtype]
+        )  # torch rounds the gradients of the weights to 16 bits
+
+
+@each_dtype
+def test_the_chunked_loss_differentiates_twice(dtype):
+    x, w = arrays((3, 4), (4, 5))
+
+    def loss(x, w):
+        with bp.mixed_precision(dtype):
+            return bp.nn.linear_softmax_cross_entropy(x, w, None, np.array([0, 4, 2]))
+
+    slope = bp.grad(lambda x: bp.sum(bp.grad(loss)(x, bp.asarray(w)) ** 2))(bp.asarray(x))
+    exact = bp.grad(
+        lambda x: bp.sum(
+            bp.grad(lambda x: bp.nn.linear_softmax_cross_entropy(x, w, None, np.array([0, 4, 2])))(x) ** 2
+        )
+    )(bp.asarray(x))
+    assert slope.dtype == np.float32
+    np.testing.assert_allclose(slope.numpy(), exact.numpy(), rtol=64 * BITS[dtype], atol=32 * BITS[dtype])
 
 
 @each_dtype

@@ -1,9 +1,10 @@
 """Mixed precision: products compute in 16 bits, what sums or exponentiates computes in float32.
 
-The lists are those of the declarations: `narrow` in matmul, einsum, linear, conv, conv_transpose, attention;
-`wide`, or `widens`, in reductions, softmax, exponentials, logarithms, losses and norms. What is on neither
-list computes in the dtype of its operands, of which float32 wins. Casts are recorded: gradients of float32
-weights are float32.
+The lists are those of the declarations, and torch's: `narrow` in matmul, einsum, linear, conv,
+conv_transpose, attention, recurrent layers (whose steps accumulate in float32) and the products of
+linear_softmax_cross_entropy; `wide`, or `widens`, in reductions, softmax, exponentials, logarithms, losses
+and norms. What is on neither list computes in the dtype of its operands, of which float32 wins. Casts are
+recorded: gradients of float32 weights are float32.
 """
 
 from contextvars import ContextVar

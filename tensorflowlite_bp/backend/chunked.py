@@ -30,26 +30,30 @@ def forward(
     loss: dict[str, Any],
     reduction: int,
     grads: bool,
+    lower: Any = None,
 ) -> tuple[Array, tuple[Array, Array, Array | None] | None]:
     """Loss, and with `grads` the gradients of x, w and b for a cotangent of 1 (reduction 1 mean, 2 sum).
 
     x (rows, in), w (in, classes), labels (rows). loss: the other arguments of softmax_cross_entropy.
     reduction 0 gives (rows) losses and no gradients: they are computed when their cotangents are known.
+    lower: the 16-bit dtype of the products, where it is not that of the arrays.
     """
+    dtype = x.dtype
+    x, w, b = lowered(lower, x, w, b)
     step = rows_per_chunk(w.shape[1])
     grads = grads and reduction > 0
-    dx = lib.empty(x.shape, x.dtype) if grads else None
+    dx = lib.empty(x.shape, dtype) if grads else None
     sums = None
     losses = []
     for start in range(0, x.shape[0], step):
         rows = slice(start, start + step)
-        part, dz = _loss(lib, x[rows], w, b, labels[rows], loss, 2 if reduction else 0, grads)
+        part, dz = _loss(lib, x[rows], w, b, labels[rows], loss, dtype, 2 if reduction else 0, grads)
         losses.append(part)
         if grads:
             dx[rows], sums = _pull(lib, dz, x[rows], w, b, sums)
             del dz  # before the next chunk's logits
     if not losses:
-        losses = [lib.zeros((0,) if reduction == 0 else (), x.dtype)]
+        losses = [lib.zeros((0,) if reduction == 0 else (), dtype)]
         sums = lib.zeros_like(w), None if b is None else lib.zeros_like(b)
     if reduction == 0:
         return lib.concatenate(losses), None
@@ -63,25 +67,35 @@ def forward(
         for i in found or ():
             if i is not None:
                 i /= lib.asarray(count, i.dtype)
-    return lib.asarray(total), None if found is None else _as(x.dtype, found)
+    return lib.asarray(total), None if found is None else _as(dtype, found)
 
 
 def backward(
-    lib: Any, g: Array, x: Array, w: Array, b: Array | None, *, labels: Array, loss: dict[str, Any]
+    lib: Any,
+    g: Array,
+    x: Array,
+    w: Array,
+    b: Array | None,
+    *,
+    labels: Array,
+    loss: dict[str, Any],
+    lower: Any = None,
 ) -> tuple[Array, Array, Array | None]:
     """The gradients for a cotangent per row (reduction 0): the logits are made again, chunk by chunk."""
+    dtype = x.dtype
+    x, w, b = lowered(lower, x, w, b)
     step = rows_per_chunk(w.shape[1])
-    dx = lib.empty(x.shape, x.dtype)
+    dx = lib.empty(x.shape, dtype)
     sums = None
     for start in range(0, x.shape[0], step):
         rows = slice(start, start + step)
-        _, dz = _loss(lib, x[rows], w, b, labels[rows], loss, 0, True)
-        dz *= g[rows][:, None]
+        _, dz = _loss(lib, x[rows], w, b, labels[rows], loss, dtype, 0, True)
+        dz *= g[rows][:, None].astype(dz.dtype, copy=False)
         dx[rows], sums = _pull(lib, dz, x[rows], w, b, sums)
         del dz
     if sums is None:
-        return dx, lib.zeros_like(w), None if b is None else lib.zeros_like(b)
-    return _as(x.dtype, (dx, *sums))
+        sums = lib.zeros_like(w), None if b is None else lib.zeros_like(b)
+    return _as(dtype, (dx, *sums))
 
 
 def counted(lib: Any, labels: Array, loss: dict[str, Any]) -> Any:
@@ -93,11 +107,19 @@ def counted(lib: Any, labels: Array, loss: dict[str, Any]) -> Any:
     return kept.sum() if weight is None else lib.where(kept, weight[lib.where(kept, labels, 0)], 0).sum()
 
 
-def _loss(lib: Any, x: Array, w: Array, b: Any, labels: Array, loss: dict[str, Any], *how: Any) -> tuple:
-    """The loss of a chunk, and its gradient; the logits are gone."""
-    z = lib.linear(x, w, b, relu=False)
+def lowered(dtype: Any, *arrays: Any) -> Any:
+    """The arrays in `dtype`, or as they are for None."""
+    return arrays if dtype is None else [i if i is None else i.astype(dtype, copy=False) for i in arrays]
+
+
+def _loss(
+    lib: Any, x: Array, w: Array, b: Any, labels: Array, loss: dict[str, Any], dtype: Any, *how: Any
+) -> tuple:
+    """The loss of a chunk, computed in `dtype`, and its gradient in that of x; the logits are gone."""
+    z = lib.linear(x, w, b, relu=False).astype(dtype, copy=False)
     how = loss["ignore_index"], loss["label_smoothing"], *how
-    return lib.softmax_cross_entropy(z, labels, loss["weight"], *how, in_place=True)
+    found, dz = lib.softmax_cross_entropy(z, labels, loss["weight"], *how, in_place=True)
+    return found, None if dz is None else dz.astype(x.dtype, copy=False)
 
 
 def _pull(lib: Any, dz: Array, x: Array, w: Array, b: Array | None, sums: Any) -> tuple:

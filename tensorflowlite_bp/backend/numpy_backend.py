@@ -339,12 +339,12 @@ globals().update(fused.activations_of(_this))
 
 
 # ------------------------------------------------------------------ losses: chunked.py, ctc.py
-def linear_softmax_cross_entropy(x, w, b, *, labels, loss, reduction, grads) -> tuple:
-    return chunked.forward(_this, x, w, b, labels=labels, loss=loss, reduction=reduction, grads=grads)
+def linear_softmax_cross_entropy(x, w, b, **how) -> tuple:
+    return chunked.forward(_this, x, w, b, **how)
 
 
-def linear_softmax_cross_entropy_backward(g, x, w, b, *, labels, loss) -> tuple:
-    return chunked.backward(_this, g, x, w, b, labels=labels, loss=loss)
+def linear_softmax_cross_entropy_backward(g, x, w, b, **how) -> tuple:
+    return chunked.backward(_this, g, x, w, b, **how)
 
 
 def ctc_loss(logits, *, labels, steps, lengths, blank) -> tuple:

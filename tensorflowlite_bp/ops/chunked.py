@@ -3,13 +3,17 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from .. import backend
+from ..autograd.autocast import lowered, wide
 from ..autograd.modes import recording
 from ..autograd.op import Op, public
 from ..autograd.record import agree_all, applyn, constant, lift
 from ..autograd.tensor import Tensor
 from ..backend.batched import always, at_hand, ever
 from ..errors import DTypeError, ShapeError, message
+from .elementwise import astype
 from .losses import reduction_code, softmax_cross_entropy
 from .nn import linear
 from .shape import reshape
@@ -19,9 +23,22 @@ _CODES = ("none", "mean", "sum")
 
 
 def _reference(
-    x: Tensor, w: Tensor, b: Tensor | None = None, *, labels: Any, loss: Any, reduction: int, grads: Any
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None = None,
+    *,
+    labels: Any,
+    loss: Any,
+    reduction: int,
+    grads: Any,
+    lower: Any,
 ):
-    return softmax_cross_entropy(linear(x, w, b), labels, reduction=_CODES[reduction], **loss)
+    dtype = x.dtype
+    if lower is not None:
+        x, w, b = astype(x, lower), astype(w, lower), None if b is None else astype(b, lower)
+    z = linear(x, w, b)
+    z = z if lower is None else astype(z, dtype)
+    return softmax_cross_entropy(z, labels, reduction=_CODES[reduction], **loss)
 
 
 def _forward(B: Any) -> Any:
@@ -39,10 +56,12 @@ def _back(
     *,
     labels: Any,
     loss: Any,
+    lower: Any,
     **params: Any,
 ) -> list[Any]:
     if kept is None:
-        found = F.linear_softmax_cross_entropy_backward(g, x, w, b, labels=labels, loss=loss)
+        how = {"labels": labels, "loss": loss, "lower": lower}
+        found = F.linear_softmax_cross_entropy_backward(g, x, w, b, **how)
     else:
         found = kept if at_hand(g) and always(g == 1) else [None if i is None else i * g for i in kept]
     return list(found[: len(needs)])
@@ -70,7 +89,8 @@ def linear_softmax_cross_entropy(
     scalar, or (...) for reduction="none". Memory: one chunk of logits (8 MB in float32, or 128 rows) in
     place of three arrays (..., classes). The other arguments are `softmax_cross_entropy`'s, its `weight`
     called class_weight here. Raises ShapeError when the shapes do not fit, DTypeError for labels that are no
-    integers, ValueError naming the first label out of range. Derivatives of any order and mode.
+    integers, ValueError naming the first label out of range. Derivatives of any order and mode. Under
+    `mixed_precision` the products are in 16 bits, all else in float32.
 
     >>> import numpy as np, tensorflowlite_bp as bp
     >>> loss = bp.nn.linear_softmax_cross_entropy(np.ones((1, 3)), np.zeros((3, 2)), None, np.array([1]))
@@ -79,6 +99,9 @@ def linear_softmax_cross_entropy(
     """
     code = reduction_code(_NAME, reduction)
     args = agree_all([lift(x), lift(weight), *([] if bias is None else [lift(bias)])])
+    lower = lowered()
+    if lower is not None:
+        args = tuple(map(wide, args))
     x, w = args[:2]
     y = constant(_NAME, labels)
     _check(x, w, args[2] if bias is not None else None, y, ignore_index)
@@ -101,6 +124,7 @@ def linear_softmax_cross_entropy(
         },
         "reduction": code,
         "grads": recording() and any(a.node is not None for a in args),
+        "lower": lower if args[0].dtype == np.float32 else None,
     }
     out = applyn(_OP, (reshape(x, (math.prod(lead), x.shape[-1])), *args[1:]), params)
     return reshape(out, lead) if code == 0 else out

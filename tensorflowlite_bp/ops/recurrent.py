@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import backend
+from ..autograd.autocast import lowered, narrow
 from ..autograd.batching import zeros
 from ..autograd.modes import recording
 from ..autograd.op import Op, helper, is_float, public
@@ -136,7 +137,8 @@ def _run(
         states = [lift(s) for s in (states if isinstance(states, (tuple, list)) else (states,))]
         if len(states) != (2 if kind == "lstm" else 1) or any(s.shape != shape for s in states):
             _raise_states(op.name, states, shape, kind)
-    args = agree_all([x, *states, w, u, *given])
+    args = [x, *states, w, u, *given]
+    args = agree_all(list(narrow(*args)) if lowered() is not None else args)
     if mask is not None:
         mask = _checked_mask(op.name, mask, x)
     params = {
