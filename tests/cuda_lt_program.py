@@ -53,6 +53,15 @@ for dtype, ta, tb, batch_b, kind in itertools.product(
     if own is not None:
         np.testing.assert_allclose(own, aux, rtol=1e-5, atol=1e-6)
     count += 1
+a, b = [rng.normal(size=(1, n, n)).astype(np.float32) for n in (6, 6)]
+narrow = [x.astype(np.float16).astype(np.float32) for x in (a, b)]
+for tf32 in (False, True):  # 16-bit operands keep all their digits in TF32, others do not
+    exact = np.matmul(a.astype(float), b.astype(float))
+    off = np.abs(products.gemm(host, a, b, tf32=tf32) - exact).max()
+    assert (off > 1e-4) == tf32, off
+    exact = np.matmul(*[x.astype(float) for x in narrow])
+    np.testing.assert_allclose(products.gemm(host, *narrow, tf32=tf32), exact, rtol=1e-4, atol=1e-6)
+    count += 2
 for dtype, chosen in itertools.product((np.float32, np.float64), ("", "bgrad")):
     host.epilogues = frozenset([chosen])
     g, x, w = [rng.normal(size=s).astype(dtype) for s in ((6, 7), (6, 5), (5, 7))]

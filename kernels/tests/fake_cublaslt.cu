@@ -23,6 +23,16 @@ struct Matrix {
     int64_t stride = 0;
 };
 
+// TF32 rounds operands to 10 bits (here: cuts, to be seen).
+double operand(const Product&, double x) { return x; }
+float operand(const Product& p, float x) {
+    uint32_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    if (p.compute == lt::COMPUTE_32F_FAST_TF32) bits &= ~0x1fffu;
+    std::memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 template <class T>
 void multiply(const Product& p, T alpha, const T* a, const Matrix& ma, const T* b, const Matrix& mb, T beta,
               T* d, const Matrix& md) {
@@ -34,7 +44,7 @@ void multiply(const Product& p, T alpha, const T* a, const Matrix& ma, const T* 
                 for (uint64_t k = 0; k < depth; k++) {
                     const uint64_t at_a = p.transa == lt::OP_N ? i + k * ma.ld : k + i * ma.ld;
                     const uint64_t at_b = p.transb == lt::OP_N ? k + j * mb.ld : j + k * mb.ld;
-                    sum += a[s * ma.stride + at_a] * b[s * mb.stride + at_b];
+                    sum += operand(p, a[s * ma.stride + at_a]) * operand(p, b[s * mb.stride + at_b]);
                 }
                 T& out = d[s * md.stride + i + j * md.ld];
                 out = alpha * sum + (beta != 0 ? beta * out : T(0));
@@ -133,7 +143,7 @@ int cublasLtMatmul(lt::Handle, lt::Desc desc, const void* alpha, const void* a, 
         multiply(p, *static_cast<const double*>(alpha), static_cast<const double*>(a), ma,
                  static_cast<const double*>(b), mb, *static_cast<const double*>(beta),
                  static_cast<double*>(d), md);
-    else if (p.scale == lt::R_32F && p.compute == lt::COMPUTE_32F && ma.type == lt::R_32F)
+    else if (p.scale == lt::R_32F && p.compute != lt::COMPUTE_64F && ma.type == lt::R_32F)
         multiply(p, *static_cast<const float*>(alpha), static_cast<const float*>(a), ma,
                  static_cast<const float*>(b), mb, *static_cast<const float*>(beta), static_cast<float*>(d),
                  md);
