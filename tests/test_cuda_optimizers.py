@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cuda_hosts import FLOATS, close, hosts, named, offset
 
-from tensorflowlite_bp.backend import common
+from tensorflowlite_bp.backend import common, cupy_steps
 from tensorflowlite_bp.backend.cuda import optimizers
 from tensorflowlite_bp.optimizers.loss_scale import DynamicLossScale
 
@@ -190,3 +190,17 @@ def test_a_loss_scale_moves_as_on_the_host(host):
         factor = optimizers.scale_step(host, np.array(total), *state, 2.0, 0.25, 3, float(np.finfo("f4").max))
         assert float(factor) == own.examine([np.array([np.sqrt(total)])])
         assert [float(v) for v in state] == [float(v.data) for v in own.variables]
+
+
+@pytest.mark.parametrize(
+    "scale", [0.5, np.array(0.5), np.array(0.0)], ids=["known", "on the device", "skipped"]
+)
+@pytest.mark.parametrize("infinite", [np.nan, np.inf])
+def test_a_clipped_scale(host, scale, infinite):
+    """As in CuPy's expressions, for norms below and above the limit, and without bound."""
+    for total in (0.0, 1.0, 16.0, 400.0, np.inf, np.nan):
+        given = np.array(total)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            want = cupy_steps.clip_scale(np, given, scale, 2.0, infinite)
+        found = optimizers.clip_scale(host, given, scale, 2.0, infinite)
+        np.testing.assert_array_equal(found, want)

@@ -55,6 +55,7 @@ def draw(host, dtypes):
             test_cuda_optimizers.test_adam(host, dtype, amsgrad, 0.01, 0.5)
         test_cuda_optimizers.test_lion(host, dtype)
         test_cuda_optimizers.test_a_loss_scale_moves_as_on_the_host(host)
+        test_cuda_optimizers.test_a_clipped_scale(host, np.array(0.5), np.nan)
         test_cuda_optimizers.test_norm_and_clipping(host, dtype)
         for n in (7, 130):
             test_cuda_elementwise.test_uniform_and_normal_are_the_cpu_s(host, dtype, n)

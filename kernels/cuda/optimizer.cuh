@@ -240,6 +240,18 @@ __global__ void __launch_bounds__(32, 1)
     hyper[HYPER_SCALE] = factor ? scale * *factor : scale;
 }
 
+// factor = the scale, lowered so that the norm, the root of total[0] times it, is at most `limit`; a norm
+// that is infinite counts as `infinite`. A scale of 0 on the device, which skips the step, stays.
+__global__ void __launch_bounds__(32, 1)
+    clip_scale(const double* __restrict__ total, double* __restrict__ factor, double scale,
+               const double* __restrict__ scale_at, double limit, double infinite) {
+    if (threadIdx.x) return;
+    if (scale_at) scale = *scale_at;
+    const double norm = sqrt(*total) * scale;
+    if (!(norm <= limit)) scale *= limit / (norm == double(INFINITY) ? infinite : norm);
+    *factor = scale_at && *scale_at == 0 ? 0.0 : scale;
+}
+
 // A dynamic loss scale's step (torch.amp.GradScaler's rule): factor = 1 / scale, or 0 where total[0], a sum
 // of squares of gradients, is not finite; then the scale grows after `interval` finite ones in a row, up to
 // `largest`, or backs off.

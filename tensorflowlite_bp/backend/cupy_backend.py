@@ -292,6 +292,7 @@ rmsprop_step = functools.partial(cupy_steps.rmsprop_step, xp)
 lion_step = functools.partial(cupy_steps.lion_step, xp)
 unless = functools.partial(cupy_steps.unless, xp)
 sum_of_squares = functools.partial(cupy_steps.sum_of_squares, xp)
+clip_scale = functools.partial(cupy_steps.clip_scale, xp)
 scale_step = functools.partial(cupy_steps.scale_step, xp)
 
 

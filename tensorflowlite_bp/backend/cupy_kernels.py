@@ -375,6 +375,7 @@ def _optimizers(lib: Any, host: Host) -> dict[str, Callable]:
     return {
         "sgd_step": sgd_step, "adam_step": adam_step, "rmsprop_step": rmsprop_step, "lion_step": lion_step,
         "sum_of_squares": sum_of_squares, "scale_step": partial(optimizers.scale_step, host),
+        "clip_scale": partial(optimizers.clip_scale, host),
     }  # fmt: skip
 
 

@@ -59,6 +59,16 @@ def sum_of_squares(xp: Any, arrays: list[Array]) -> Array:
     return total
 
 
+def clip_scale(xp, total, scale, limit, infinite) -> Array:
+    """scale, lowered so that sqrt(total) times it is at most limit; 0 stays, which skips the step. infinite:
+    what a norm without bound counts as.
+    """
+    norm = xp.sqrt(total) * scale
+    within = scale * limit / xp.where(xp.isinf(norm), infinite, norm)
+    within = xp.where(norm <= limit, scale, within)
+    return within if isinstance(scale, float) else xp.where(scale == 0, 0.0, within)
+
+
 def scale_step(xp, total, scale, streak, updates, growth, backoff, interval, largest) -> Array:
     """1 / scale, or 0 where total is not finite; moves a dynamic loss scale and its counts, all 0-d."""
     finite = xp.isfinite(total)

@@ -395,10 +395,7 @@ def _within(grads, scale, limit, infinite=math.nan):
         if not norm <= limit:  # also for NaN
             scale *= limit / (infinite if norm == math.inf else norm)
         return grads, scale
-    norm = lib.sqrt(total) * scale
-    within = scale * limit / lib.where(lib.isinf(norm), infinite, norm)
-    within = lib.where(norm <= limit, scale, within)
-    return grads, within if isinstance(scale, float) else lib.where(scale == 0, 0.0, within)  # skipped
+    return grads, lib.clip_scale(total, scale, limit, infinite)
 
 
 def _raise_missing(name, grads, variables):

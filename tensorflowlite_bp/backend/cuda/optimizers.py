@@ -134,8 +134,16 @@ def norm(
     return out
 
 
+def clip_scale(host: Host, total: Array, scale: float | Array, limit: float, infinite: float) -> Array:
+    """As `cupy_steps.clip_scale`."""
+    factor, known = host.empty((), host.xp.float64), isinstance(scale, int | float)
+    numbers = (float(scale) if known else 0.0, None if known else scale, float(limit), float(infinite))
+    host.launch("clip_scale", 1, 32, (total, factor, *numbers))
+    return factor
+
+
 def scale_step(host: Host, total: Array, *state_and_rule: Any) -> Array:
-    """1 / scale, 0 where total is not finite; moves a loss scale. The rest as `cupy_backend.scale_step`."""
+    """1 / scale, 0 where total is not finite; moves a loss scale. The rest as `cupy_steps.scale_step`."""
     factor = host.empty((), host.xp.float64)
     *state, growth, backoff, interval, largest = state_and_rule
     numbers = (float(growth), float(backoff), float(interval), float(largest))
