@@ -28,7 +28,7 @@ struct Layout {
     int64_t padded[kConvAxes], image, in_image,
         out_image;  // elements of an image, with its zeros and without
     bool pads;
-    std::vector<int64_t> run_at, line_at, out_line_at, filter_run_at;
+    std::vector<int64_t> run_at, line_at, out_line_at, filter_run_at, line_first, line_count;
 
     explicit Layout(const ConvShape& s) {
         const int64_t c = s.channels;
@@ -52,17 +52,36 @@ struct Layout {
             }
         const int64_t run = s.depthwise ? 1 : c * (whole ? s.window[2] : 1);
         for (size_t i = 0; i < run_at.size(); i++) filter_run_at.push_back(int64_t(i) * run);
+        const int64_t runs = int64_t(run_at.size()), per_row = whole ? 1 : s.window[2];
+        for (int64_t i = 0; i < s.out[0]; i++)
+            for (int64_t j = 0; j < s.out[1]; j++) {
+                const auto outside = [&](int64_t r) {
+                    const int64_t a = i * s.stride[0] + r / per_row / s.window[1] * s.dilation[0] - s.low[0];
+                    const int64_t b = j * s.stride[1] + r / per_row % s.window[1] * s.dilation[1] - s.low[1];
+                    return a < 0 || a >= s.in[0] || b < 0 || b >= s.in[1];
+                };
+                int64_t first = 0, count = 0;
+                for (int64_t r = 0; r < runs && pads; r++) count += outside(r);
+                if (count > 0) {
+                    first = int64_t(run_at.size());
+                    for (int64_t r = 0; r < runs; r++)
+                        if (!outside(r)) run_at.push_back(run_at[r]), filter_run_at.push_back(r * run);
+                }
+                line_first.push_back(first), line_count.push_back(runs - count);
+            }
         out_image = int64_t(line_at.size()) * s.out[2] * s.filters;
         plan = {s.filters,
                 run,
-                int64_t(run_at.size()),
+                runs,
                 run_at.data(),
                 s.out[2],
                 s.stride[2] * c,
                 int64_t(line_at.size()),
                 line_at.data(),
                 out_line_at.data(),
-                filter_run_at.data()};
+                filter_run_at.data(),
+                line_first.data(),
+                line_count.data()};
     }
 };
 

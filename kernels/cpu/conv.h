@@ -36,6 +36,8 @@ struct ConvPlan {
     const int64_t* line_at;        // where their first window starts
     const int64_t* out_line_at;    // and their results: line * filters apart
     const int64_t* filter_run_at;  // i * run: where the runs start among the rows of w
+    // The runs of a line that are not all zeros around x: so many of run_at and filter_run_at, from there on.
+    const int64_t *line_first, *line_count;
 };
 
 template <class T>

@@ -34,12 +34,13 @@ void pack(const ConvPlan& p, const T* w, T* to) {
 
 // W positions from x on
 template <class L, int W, class T>
-inline void positions(const ConvPlan& p, const T* x, const T* w, const T* bias, T low, T* out) {
+inline void positions(const ConvPlan& p, int64_t line, const T* x, const T* w, const T* bias, T low, T* out) {
     typename L::V sum[W];
     TFLBP_UNROLL for (int i = 0; i < W; i++) sum[i] = L::all(T(0));
-    for (int64_t r = 0; r < p.runs; r++) {
+    const int64_t first = p.line_first[line], last = first + p.line_count[line];
+    for (int64_t r = first; r < last; r++) {
         const T* at = x + p.run_at[r];
-        const auto weight = L::load(w + r * p.filters);
+        const auto weight = L::load(w + p.filter_run_at[r] * p.filters);
         TFLBP_UNROLL for (int i = 0; i < W; i++) sum[i] += L::load(at + i * p.step) * weight;
     }
     const auto least = L::all(low), offset = bias ? L::load(bias) : L::all(T(0));
@@ -67,13 +68,13 @@ void forward(const ConvPlan& p, const CacheSizes&, const T* image, const T* w, c
                 const T *from = x + i * p.step + c, *b = bias ? bias + c : nullptr;
                 T* o = to + i * p.filters + c;
                 if (n == 8)
-                    positions<L, 8>(p, from, w + c, b, low, o);
+                    positions<L, 8>(p, line, from, w + c, b, low, o);
                 else if (n == 7)
-                    positions<L, 7>(p, from, w + c, b, low, o);
+                    positions<L, 7>(p, line, from, w + c, b, low, o);
                 else if (n == 4)
-                    positions<L, 4>(p, from, w + c, b, low, o);
+                    positions<L, 4>(p, line, from, w + c, b, low, o);
                 else
-                    positions<L, 1>(p, from, w + c, b, low, o);
+                    positions<L, 1>(p, line, from, w + c, b, low, o);
             });
         }
     }

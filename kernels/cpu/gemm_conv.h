@@ -62,14 +62,18 @@ void conv_forward_lines(const ConvPlan& p, const CacheSizes& cache, const T* ima
     for (int64_t q = 0; q < p.runs; q += runs)
         for (int64_t first = 0, at = 0, next = 0; first < s.count; first += together, at = next)
             for (int64_t line = begin; line < end; line++) {
+                const int64_t *a_at = p.run_at + p.line_first[line], *end_at = a_at + p.line_count[line];
+                const int64_t* b_at = p.filter_run_at + p.line_first[line];
+                while (a_at < end_at && *b_at < q * p.run) a_at++, b_at++;
+                int64_t segments = 0;
+                while (a_at + segments < end_at && b_at[segments] < (q + runs) * p.run) segments++;
                 int64_t j = at;
                 for (int64_t panel = first; panel < min64(first + together, s.count); panel++) {
                     const int64_t width = panel_width<T>(p.filters - j, s.nr);
                     Tile<T> t;
                     t.ldb = width < kLanes<T> ? kLanes<T> : s.nr;
                     t.lda = p.step, t.k = p.run, t.b = panels + panel * s.size();
-                    t.segments = min64(runs, p.runs - q);
-                    t.a_at = p.run_at + q, t.b_at = p.filter_run_at + q;
+                    t.segments = segments, t.a_at = a_at, t.b_at = b_at;
                     t.keep = nullptr, t.ldkeep = 0, t.ldc = p.filters;
                     t.add = q > 0, t.finish = q + runs >= p.runs && (bias || relu);
                     t.bias = bias ? bias + j : nullptr, t.low = relu ? T(0) : -T(__builtin_inff());
