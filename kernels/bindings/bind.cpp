@@ -79,7 +79,7 @@ PYBIND11_MODULE(_native, m, pybind11::mod_gil_not_used()) {
     m.doc() =
         "Compiled kernels. A function gives None when its input is not for it; the caller then runs the "
         "reference.";
-    m.attr("API") = 15;  // as in backend/native.py: counts up when what is bound changes
+    m.attr("API") = 16;  // as in backend/native.py: counts up when what is bound changes
     tflbp::bind_runtime(m);
     tflbp::bind_activation(m);
     tflbp::bind_allocator(m);

@@ -29,7 +29,7 @@ else:
     except ImportError as error:  # built for another Python, or a library is missing
         why_not = f"they cannot be loaded: {error}"
 
-API = 15  # what kernels/bindings/bind.cpp offers: both count up when it changes
+API = 16  # what kernels/bindings/bind.cpp offers: both count up when it changes
 
 if native is not None and getattr(native, "API", 1) != API:
     why_not = "they were built from other sources (python setup.py build_ext --inplace builds them again)"
