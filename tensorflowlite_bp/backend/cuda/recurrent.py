@@ -24,7 +24,8 @@ def forward(
 ) -> tuple:  # fmt: skip
     """(outputs in the order of the steps taken, or None; the last states; what backward needs, or None).
 
-    x has at least one sample, step and feature, u one unit.
+    x has at least one sample, step and feature, u one unit. Kept: the activated gates of all steps, in
+    the place of the product of their inputs; what the kernel calls extra; h and c before each step.
     """
     dtype, tf32 = x.dtype, x.dtype.itemsize == 2
     x, w, u = [_wide(host, a) for a in (x, w, u)]
@@ -46,16 +47,17 @@ def forward(
     extra = host.empty((batch, steps, units), x.dtype) if kind.startswith("gru") else None
     out = host.empty((batch, steps, units), x.dtype) if sequences else None
     width = 2 * units if kind == "gru_before" else columns
+    into_gates, into_candidate = u[None, :, :width], u[None, :, width:]
     inner = host.empty((1, batch, width), x.dtype)
     candidate = host.empty((1, batch, units), x.dtype) if kind == "gru_before" else None
     arrays = (extra, mask, h, c[0] if c else None, last_h, last_c[0] if c else None, out)
     name, grid = f"recurrent<{type_name(x)}>", ceil_div(batch * units, THREADS)
     for k, t in enumerate(order):
         place = (batch, units, steps, t, k, slots, at[k], at[k + 1] if k + 1 < steps else -1)
-        gemm(host, h[None, :, at[k]], u[None, :, :width], bias=inner_bias, out=inner, tf32=tf32)
+        gemm(host, h[None, :, at[k]], into_gates, bias=inner_bias, out=inner, tf32=tf32)
         host.launch(name, grid, THREADS, (gates, inner, *arrays, *place, STEPS[kind][0]))
         if extra is not None and candidate is not None:
-            gemm(host, extra[None, :, t], u[None, :, width:], out=candidate, tf32=tf32)
+            gemm(host, extra[None, :, t], into_candidate, out=candidate, tf32=tf32)
             host.launch(name, grid, THREADS, (gates, candidate, *arrays, *place, STEPS[kind][1]))
     found = tuple([s.astype(dtype, copy=False) for s in last])
     if out is not None:
@@ -84,12 +86,13 @@ def backward(
     arrays = (gates, extra, mask, h, c, g_out, through, d[0], d[1] if c is not None else None, pre, inner)
     slopes, width = pre if inner is None else inner, 2 * units if kind == "gru_before" else gates.shape[2]
     order = range(steps - 1, -1, -1) if reverse else range(steps)
+    from_gates, from_candidate = u.T[None, :width], u.T[None, width:]
     for k, t in reversed(list(enumerate(order))):
         for step in reversed(STEPS[kind]):
             host.launch(name, grid, THREADS, (*arrays, batch, units, steps, t, k, step))
             if through is not None and step == STEPS[kind][1]:
-                gemm(host, pre[None, :, t, width:], u.T[None, width:], out=through, tf32=tf32)
-        gemm(host, slopes[None, :, t, :width], u.T[None, :width], out=d[0][None], beta=1.0, tf32=tf32)
+                gemm(host, pre[None, :, t, width:], from_candidate, out=through, tf32=tf32)
+        gemm(host, slopes[None, :, t, :width], from_gates, out=d[0][None], beta=1.0, tf32=tf32)
 
     def over_steps(left: Array, right: Array) -> Array:
         """left^T right, over all samples and steps."""
@@ -104,9 +107,7 @@ def backward(
     if wanted_w:
         dw = over_steps(x, pre)
     if wanted_u and through is not None:
-        rows = pre.reshape(batch, steps, -1)
-        parts = over_steps(h, rows[..., :width]), over_steps(extra, rows[..., width:])
-        du = host.xp.concatenate(parts, 1)
+        du = host.xp.concatenate([over_steps(h, pre[..., :width]), over_steps(extra, pre[..., width:])], 1)
     elif wanted_u:
         du = over_steps(h, slopes)
     if wanted_b and b is not None:
