@@ -7,6 +7,7 @@ import pytest
 
 import tensorflowlite_bp as bp
 from tensorflowlite_bp import data
+from tensorflowlite_bp.backend.native import native
 from tensorflowlite_bp.data.weights import class_weight_to_sample_weight
 from tensorflowlite_bp.errors import DTypeError, ShapeError
 
@@ -295,6 +296,26 @@ def test_prefetching_overlaps_and_is_bounded():
     batches.close()
     assert not running()
     assert len(log) < 8
+
+
+@pytest.mark.skipif(native is None, reason="no compiled kernels")
+def test_the_loader_s_arrays_come_from_the_caching_allocator():
+    before = native.allocator_stats()
+    native.install_allocator()
+    installed = []
+
+    def source():
+        for batch in batches_of(2):
+            installed.append((threading.current_thread().name, native.allocator_stats()["installed"]))
+            yield batch
+
+    try:
+        assert len(list(data.prefetch(source()))) == 2
+    finally:
+        native.install_allocator(before["cap_bytes"] or None)
+        if not before["installed"]:
+            native.uninstall_allocator()
+    assert installed == [("prefetch", True)] * 2
 
 
 def test_the_loader_s_error_surfaces_where_its_batch_was_expected():
