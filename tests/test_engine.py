@@ -412,6 +412,22 @@ def test_gradients_accumulate_in_place_unless_somebody_holds_them():
     assert x.grad.tolist() == [9.0] * 3
 
 
+def test_gradients_of_another_dtype_and_recorded_ones_are_not_written_to():
+    x = bp.tensor(np.ones(3), requires_grad=True)
+    x.grad = bp.Tensor(np.ones(3, np.float32))
+    x.sum().backward()
+    assert x.grad.dtype == np.float64
+    assert x.grad.tolist() == [2.0] * 3
+    x.grad = None
+    (x * x * x).sum().backward(create_graph=True)
+    slope = (x.grad * 1.0).sum()
+    (x * 2.0).sum().backward()
+    assert x.grad.tolist() == [5.0] * 3
+    x.grad = None
+    slope.backward()
+    assert x.grad.tolist() == [6.0] * 3
+
+
 def test_what_only_the_walk_holds_is_added_to():
     grads = {0: np.ones(3), 1: np.ones(3), 2: np.ones((2, 3))[0], 3: np.ones(3, np.float32), 4: np.float64(1)}
     i = np.arange(3.0)

@@ -25,9 +25,9 @@ from .modes import enable_grad, no_grad, recording
 from .node import ClosedLeaf, Leaf, Node, NodeN, Parts, by_seq, next_seq
 from .op import Op, Spec, graph
 from .overwrites import check_overwritten, overwritten
-from .ownership import SOLE_GRAD, SOLE_IN_FOUND, added
+from .ownership import SOLE_GRAD, SOLE_IN_FOUND, added, can_take
 from .placed import Placed, made, place
-from .tensor import Tensor, to_array, unshared, wrap
+from .tensor import Tensor, to_array, wrap
 
 _accumulate = threading.Lock()  # `leaf.grad = leaf.grad + g` by two threads at once
 
@@ -74,7 +74,7 @@ def backward(
             if i.dtype is not leaf.dtype and i.dtype != leaf.dtype:  # a rule's 0.5 widens bfloat16
                 i = library(i).astype(i, dtype=leaf.dtype)
             before = leaf.grad
-            if before is not None and sys.getrefcount(before) == SOLE_GRAD and unshared(before):
+            if before is not None and sys.getrefcount(before) == SOLE_GRAD and can_take(before, i):
                 before.data += i
             elif before is not None:
                 with no_grad():

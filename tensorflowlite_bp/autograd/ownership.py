@@ -12,7 +12,7 @@ import numpy as np
 
 from .node import Leaf, Parts
 from .placed import Placed
-from .tensor import Tensor
+from .tensor import Tensor, unshared
 
 
 def added(r: Any, i: Any) -> Any:
@@ -24,6 +24,14 @@ def added(r: Any, i: Any) -> Any:
         return r + i
     r += i
     return r
+
+
+def can_take(grad: Tensor, i: Any) -> bool:
+    """Whether i can be added into the memory of a gradient, which nobody else looks at."""
+    own = grad.data
+    alike = type(own) is type(i) and own.dtype == i.dtype and own.shape == i.shape
+    del own  # it would count as a holder
+    return alike and grad.node is None and unshared(grad)
 
 
 def _count_in_walk() -> int:
