@@ -292,3 +292,18 @@ def test_strides_are_copied_for_the_kernel(rng):
     x = rng.normal(size=(6, 8)).astype(np.float32)
     assert fused.plain(x.T).flags.c_contiguous
     assert (numpy_backend.silu(x.T) == numpy_backend.silu(x).T).all()
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("n", [1, 7, 33, 256, 769, 5000])
+def test_a_row_is_normalised_alike_in_every_company(isa, n, centred):
+    """Alone, among few and among many, which take other ways through the kernel: the same bits."""
+    r = np.random.default_rng(0)
+    x = r.normal(size=(-(-1600000 // n), n)).astype(np.float32)
+    w = r.normal(size=n).astype(np.float32)
+    many, *_ = native.row_norm_forward(x, w, w if centred else None, 1e-5, n, centred)
+    few, *_ = native.row_norm_forward(x[:5].copy(), w, w if centred else None, 1e-5, n, centred)
+    np.testing.assert_array_equal(few, many[:5])
+    for k in (0, 1, 4):
+        one, *_ = native.row_norm_forward(x[k : k + 1].copy(), w, w if centred else None, 1e-5, n, centred)
+        np.testing.assert_array_equal(one, many[k : k + 1])

@@ -30,31 +30,78 @@ size_t workspace(int64_t rows, int64_t n) {
     return (size_t)(2 * n * pieces(rows, rows_per_chunk(rows, n))) * sizeof(double);
 }
 
-// sum of term(i), short sums in T, long ones in double
-template <class T, class F>
-inline double long_sum(int64_t n, const F& term) {
-    if (n <= kRun) return (double)group_sum<T>(n, term);
-    double total = 0;
-    for (int64_t b = 0; b < n; b += kRun)
-        total += (double)group_sum<T>(smaller(kRun, n - b), [=](int64_t i) { return term(b + i); });
-    return total;
+// Rows side by side: the sums and roots of one alone wait for each other (a quarter of the time at 256
+// floats).
+constexpr int kRows = 2;
+constexpr int64_t kBeside = 4 << 20;
+
+// total[r] = sum of term(r, j) over j in [begin, end), each in the order of group_sum
+template <class T, int rows, class F>
+inline void side_sums(int64_t begin, int64_t end, T* total, const F& term) {
+    constexpr int64_t kN = kGroup<T>;
+    T side[rows][kN];
+    for (int r = 0; r < rows; ++r)
+        for (int64_t l = 0; l < kN; ++l) side[r][l] = 0;
+    int64_t j = begin;
+    for (; j + kN <= end; j += kN) {
+        for (int r = 0; r < rows; ++r)
+            for (int64_t l = 0; l < kN; ++l) side[r][l] += term(r, j + l);
+    }
+    for (int r = 0; r < rows; ++r) {
+        for (int64_t half = kN / 2; half >= 1; half /= 2)
+            for (int64_t l = 0; l < half; ++l) side[r][l] += side[r][l + half];
+        T rest = 0;
+        for (int64_t i = j; i < end; ++i) rest += term(r, i);
+        total[r] = rest + side[r][0];
+    }
 }
 
+// Mean (if centred) and mean square about it of a few rows. The mean is taken as a distance from the row's
+// first element: see moments.h.
+template <class T, int rows>
+inline void row_moments(const T* x, int64_t n, bool centred, double* mean, double* square) {
+    T first[rows], m[rows], q[rows];
+    for (int r = 0; r < rows; ++r) mean[r] = square[r] = 0;
+    if (!centred) {
+        for (int64_t b = 0; b < n; b += kRun) {
+            const int64_t end = smaller(b + kRun, n);
+            if (rows == 1)
+                q[0] = group_sum<T>(end - b, [=](int64_t j) { return x[b + j] * x[b + j]; });
+            else
+                side_sums<T, rows>(b, end, q, [=](int r, int64_t j) { return x[r * n + j] * x[r * n + j]; });
+            for (int r = 0; r < rows; ++r) square[r] += (double)q[r];
+        }
+        for (int r = 0; r < rows; ++r) square[r] /= (double)n;
+        return;
+    }
+    if (n > kRun || rows == 1) {
+        for (int r = 0; r < rows; ++r) {
+            Moments all{0, 0, 0};
+            run_moments(x + r * n, n, &all);
+            mean[r] = all.mean, square[r] = all.m2 / (double)n;
+        }
+        return;
+    }
+    for (int r = 0; r < rows; ++r) first[r] = x[r * n];
+    side_sums<T, rows>(0, n, m, [=](int r, int64_t j) { return x[r * n + j] - first[r]; });
+    for (int r = 0; r < rows; ++r) m[r] /= (T)n;
+    side_sums<T, rows>(0, n, q, [=](int r, int64_t j) {
+        const T d = (x[r * n + j] - first[r]) - m[r];
+        return d * d;
+    });
+    for (int r = 0; r < rows; ++r)
+        mean[r] = (double)first[r] + (double)m[r], square[r] = (double)q[r] / (double)n;
+}
+
+// Not inlined into the loop over a few rows: unrolled, its loops would call their terms.
 template <class T>
-void forward_row(const RowNormForward<T>& a, int64_t row, bool past) {
+__attribute__((noinline)) void normalise(const RowNormForward<T>& a, int64_t row, double mean, double square,
+                                         bool past) {
     const int64_t n = a.n;
     const T *x = a.x + row * n, *w = a.weight, *b = a.bias;
     T* out = a.out + row * n;
-    double mean = 0, square;
-    if (a.centred) {
-        Moments all{0, 0, 0};
-        run_moments(x, n, &all);
-        mean = all.mean, square = all.m2 / (double)n;
-        a.mean[row] = (T)mean;
-    } else {
-        square = long_sum<T>(n, [=](int64_t i) { return x[i] * x[i]; }) / (double)n;
-    }
     const double inv = 1 / sqrt(square + a.eps);
+    if (a.centred) a.mean[row] = (T)mean;
     a.inv_std[row] = (T)inv;
     const T m = (T)mean, k = (T)inv,
             off = (T)((double)m - mean) * k;  // the rounding error of the stored mean
@@ -66,59 +113,99 @@ void forward_row(const RowNormForward<T>& a, int64_t row, bool past) {
         write_terms(out, n, past, [=](int64_t i) { return (x[i] - m) * k + off; });
 }
 
+template <class T, int rows>
+void forward_rows(const RowNormForward<T>& a, int64_t row, bool past) {
+    double mean[rows], square[rows];
+    row_moments<T, rows>(a.x + row * a.n, a.n, a.centred, mean, square);
+    for (int r = 0; r < rows; ++r) normalise(a, row + r, mean[r], square[r], past);
+}
+
 template <class T>
 void forward(const RowNormForward<T>& a) {
-    const bool past = writes_past_cache(2 * a.rows * a.n * (int64_t)sizeof(T));
+    const int64_t bytes = a.rows * a.n * (int64_t)sizeof(T);
+    const bool past = writes_past_cache(2 * bytes);
+    const bool beside = bytes <= kBeside;  // from further away one row after the other is fetched better
     parallel_chunks(
         a.rows, rows_per_job(a.n),
         [&](int64_t begin, int64_t end) {
             const StreamEnd streams{past};
-            for (int64_t row = begin; row < end; ++row) forward_row(a, row, past);
+            int64_t row = begin;
+            for (; beside && row + kRows <= end; row += kRows) forward_rows<T, kRows>(a, row, past);
+            for (; row < end; ++row) forward_rows<T, 1>(a, row, past);
         },
         serial_rows(a.n));
 }
 
-// dx = inv (h - mean(h) - xhat mean(h xhat)) with h = g weight, xhat = (x - mean) inv; RMS norm lacks
-// mean(h).
+// A few rows at a time: sums of h = g weight and of h (x - mean) along each, and added to dw and db (unless
+// null) the columns' sums of g xhat and g, all in one pass. sums: rows of (h, h (x - mean)).
+template <class T, int rows, bool weighs, bool columns>
+void gradient_sums(const RowNormBackward<T>& a, int64_t row, T* __restrict dw, T* __restrict db,
+                   double (*sums)[2]) {
+    constexpr int64_t kLanes = kGroup<T>;
+    const int64_t n = a.n;
+    const T *g = a.g + row * n, *x = a.x + row * n, *w = a.weight;
+    T m[rows], k[rows];
+    for (int r = 0; r < rows; ++r) {
+        m[r] = a.centred ? a.mean[row + r] : T(0), k[r] = a.inv_std[row + r];
+        sums[r][0] = sums[r][1] = 0;
+    }
+    for (int64_t b = 0; b < n; b += kRun) {  // sums in T stay short
+        const int64_t end = smaller(b + kRun, n);
+        T p[rows][kLanes], q[rows][kLanes];
+        for (int r = 0; r < rows; ++r)
+            for (int64_t l = 0; l < kLanes; ++l) p[r][l] = q[r][l] = 0;
+        const auto add = [&](int64_t j, int64_t l) {
+            const T wj = weighs ? w[j] : T(1);
+            T sum_g = 0, sum_gx = 0;
+            for (int r = 0; r < rows; ++r) {
+                const T gi = g[r * n + j], c = x[r * n + j] - m[r], h = weighs ? gi * wj : gi;
+                p[r][l] += h, q[r][l] += h * c;
+                if (columns) sum_g += gi, sum_gx += gi * (c * k[r]);
+            }
+            if (columns) db[j] += sum_g, dw[j] += sum_gx;
+        };
+        int64_t j = b;
+        for (; j + kLanes <= end; j += kLanes) {
+#pragma omp simd
+            for (int64_t l = 0; l < kLanes; ++l) add(j + l, l);
+        }
+        for (int64_t l = 0; j + l < end; ++l) add(j + l, l);
+        for (int r = 0; r < rows; ++r) {
+            for (int64_t half = kLanes / 2; half >= 1; half /= 2)
+                for (int64_t l = 0; l < half; ++l) p[r][l] += p[r][l + half], q[r][l] += q[r][l + half];
+            sums[r][0] += (double)p[r][0], sums[r][1] += (double)q[r][0];
+        }
+    }
+}
+
+// dx = inv (h - mean(h) - xhat mean(h xhat)) with xhat = (x - mean) inv; RMS norm lacks mean(h).
 template <class T>
-void backward_row(const RowNormBackward<T>& a, int64_t row, bool past) {
+__attribute__((noinline)) void gradient_row(const RowNormBackward<T>& a, int64_t row, const double* sums,
+                                            bool past) {
     const int64_t n = a.n;
     const T *g = a.g + row * n, *x = a.x + row * n, *w = a.weight;
     T* dx = a.dx + row * n;
     const T m = a.centred ? a.mean[row] : T(0), inv = a.inv_std[row];
-    double sum_h = 0, sum_hx;
-    if (w) {
-        if (a.centred) sum_h = long_sum<T>(n, [=](int64_t i) { return g[i] * w[i]; });
-        sum_hx = long_sum<T>(n, [=](int64_t i) { return g[i] * w[i] * (x[i] - m); });
-    } else {
-        if (a.centred) sum_h = long_sum<T>(n, [=](int64_t i) { return g[i]; });
-        sum_hx = long_sum<T>(n, [=](int64_t i) { return g[i] * (x[i] - m); });
-    }
     const double d = (double)inv, count = (double)n;
-    const T slope = (T)(-d * d * d * sum_hx / count), off = (T)(-d * sum_h / count);
+    const T slope = (T)(-d * d * d * sums[1] / count), off = a.centred ? (T)(-d * sums[0] / count) : T(0);
     if (w)
         write_terms(dx, n, past, [=](int64_t i) { return g[i] * w[i] * inv + ((x[i] - m) * slope + off); });
     else
         write_terms(dx, n, past, [=](int64_t i) { return g[i] * inv + ((x[i] - m) * slope + off); });
 }
 
-// Adds the column sums of g and of g xhat of up to kRows rows.
-constexpr int kRows = 4;
 template <class T, int rows>
-inline void column_gradients(const RowNormBackward<T>& a, int64_t row, T* __restrict dw, T* __restrict db) {
-    const int64_t n = a.n;
-    const T *g = a.g + row * n, *x = a.x + row * n;
-    T m[kRows], k[kRows];
-    for (int r = 0; r < rows; ++r) m[r] = a.centred ? a.mean[row + r] : T(0), k[r] = a.inv_std[row + r];
-#pragma omp simd
-    for (int64_t j = 0; j < n; ++j) {
-        T p = 0, q = 0;
-        for (int r = 0; r < rows; ++r) {
-            const T gi = g[r * n + j];
-            p += gi, q += gi * ((x[r * n + j] - m[r]) * k[r]);
-        }
-        db[j] += p, dw[j] += q;
-    }
+void gradient_rows(const RowNormBackward<T>& a, int64_t row, T* part, bool past) {
+    double sums[rows][2];
+    if (a.weight && part)
+        gradient_sums<T, rows, true, true>(a, row, part, part + a.n, sums);
+    else if (a.weight)
+        gradient_sums<T, rows, true, false>(a, row, nullptr, nullptr, sums);
+    else if (part)
+        gradient_sums<T, rows, false, true>(a, row, part, part + a.n, sums);
+    else
+        gradient_sums<T, rows, false, false>(a, row, nullptr, nullptr, sums);
+    for (int r = 0; r < rows; ++r) gradient_row(a, row + r, sums[r], past);
 }
 
 template <class T>
@@ -138,14 +225,8 @@ void backward(const RowNormBackward<T>& a) {
             const int64_t stop = smaller(b + kShort, end);
             if (part) memset(part, 0, (size_t)(2 * n) * sizeof(T));
             int64_t row = b;
-            for (; row + kRows <= stop; row += kRows) {
-                for (int r = 0; r < kRows; ++r) backward_row(a, row + r, past);
-                if (part) column_gradients<T, kRows>(a, row, part, part + n);
-            }
-            for (; row < stop; ++row) {
-                backward_row(a, row, past);
-                if (part) column_gradients<T, 1>(a, row, part, part + n);
-            }
+            for (; row + kRows <= stop; row += kRows) gradient_rows<T, kRows>(a, row, part, past);
+            for (; row < stop; ++row) gradient_rows<T, 1>(a, row, part, past);
             if (part)
                 for (int64_t j = 0; j < n; ++j) dw[j] += (double)part[j], db[j] += (double)part[n + j];
         }
