@@ -7,6 +7,7 @@ import json
 import sys
 
 from . import _common
+from .threads import table as of_threads
 
 BEGIN = "<!-- benchmarks: written by `python -m benchmarks.report`, do not edit -->"
 END = "<!-- end of benchmarks -->"
@@ -134,6 +135,11 @@ def sections():
         for threads in kernels["threads"]:
             yield kernel_table(kernels, threads) + "\n"
         yield source(kernels)
+    pool = load("threads")
+    if pool:
+        yield "\nTwo threads against one, forward and backward (`python -m benchmarks.threads` says how).\n"
+        yield of_threads(pool["cases"]) + "\n"
+        yield source(pool)
     if imports:
         rows = {
             name: {"beyond numpy": _common.human(v["seconds"]), "memory": f"{v['memory_kib'] / 1024:.0f} MiB"}

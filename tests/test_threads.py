@@ -1,5 +1,6 @@
 """Threads: concurrent recording, backward over one graph, accumulation, and modes that do not leak."""
 
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -178,3 +179,59 @@ def test_vmap_is_per_thread():
     for k, out in enumerate(found, 1):
         want = np.cos(x) ** (k + 1) - k * np.sin(x) ** 2 * np.cos(x) ** (k - 1)
         np.testing.assert_allclose(out, want, rtol=1e-12, atol=1e-13)
+
+
+# ------------------------------------------------------------------ the pool of the compiled kernels
+def _kernels(k):
+    """Bytes of a step of several kernels, each large enough to be cut."""
+    rng = np.random.default_rng(k)
+    x, w, b = (rng.normal(size=s).astype(np.float32) for s in [(130, 300), (300, 129), (129,)])
+    leaves = [bp.tensor(a, requires_grad=True) for a in (x, w, b)]
+    out = bp.nn.gelu(bp.nn.linear(*leaves, activation="relu"))
+    q = bp.matmul(bp.reshape(out, (10, 13, 129)), bp.asarray(w[:129, :65]))
+    out = bp.nn.batch_norm(q, *(np.ones(65, np.float32) for _ in range(4)), training=True)[0]
+    (out * out * out).sum().backward()
+    return b"".join(leaf.grad.numpy().tobytes() for leaf in leaves)
+
+
+def test_kernels_beside_other_callers_and_numpys_own_threads(threads):
+    """One caller has the pool, the others run alone; NumPy's BLAS has a pool of its own: the same bits."""
+    threads(1)
+    want = [_kernels(k) for k in range(THREADS)]
+    stop = threading.Event()
+
+    def multiply():
+        a = np.ones((200, 200))
+        while not stop.is_set():
+            a.dot(a)
+
+    other = threading.Thread(target=multiply)
+    other.start()
+    try:
+        for n in (2, 3):
+            threads(n)
+            for _ in range(3):
+                found = [b""] * THREADS
+
+                def work(k, found=found):
+                    found[k] = _kernels(k)
+
+                assert not together(work)
+                assert found == want
+    finally:
+        stop.set()
+        other.join()
+
+
+def test_kernels_beside_processes_that_hold_every_core(threads):
+    """The pool rests where its helpers only keep the caller waiting: nothing changes but the time."""
+    threads(1)
+    want = _kernels(0)
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+    try:
+        threads(2)
+        assert [_kernels(0) for _ in range(40)] == [want] * 40
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
