@@ -2,7 +2,7 @@
 
 from tensorflowlite_bp.backend import common
 
-from .cases import Work, case, pulled
+from .cases import Work, case, pulled, size_of
 
 PRODUCTS = [
     (8192, 8192, 8192, "bfloat16"),
@@ -97,11 +97,12 @@ case("attention forward, causal", HEADS, (2, 5, 4, "float32"))(attention(False))
 case("attention backward, causal", HEADS, (2, 5, 4, "float32"))(attention(True))
 
 
-def convolution(which):
+def convolution(which, depthwise=False):
     def make(lab, batch, size, channels, filters, dtype):
-        shapes = ((batch, size, size, channels), (3, 3, channels, filters), (batch, size, size, filters))
+        groups, inner = (channels, 1) if depthwise else (1, channels)
+        shapes = ((batch, size, size, channels), (3, 3, inner, filters), (batch, size, size, filters))
         (x, tx), (w, tw), (g, tg) = [lab.normal(*s, dtype=dtype) for s in shapes]
-        how = {"strides": (1, 1), "pads": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+        how = {"strides": (1, 1), "pads": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": groups}
         ours = {
             "forward": lambda: [lab.lib.conv_forward(x, w, **how)],
             "input gradient": lambda: [lab.lib.conv_input_grad(g, w, x_shape=x.shape, **how)],
@@ -110,13 +111,16 @@ def convolution(which):
 
         def f(x, w):
             f = lab.torch.nn.functional.conv2d
-            return f(x.permute(0, 3, 1, 2), w.permute(3, 2, 0, 1), padding=1).permute(0, 2, 3, 1)
+            x, w = x.permute(0, 3, 1, 2), w.permute(3, 2, 0, 1)
+            return f(x, w, padding=1, groups=groups).permute(0, 2, 3, 1)
 
         def torch(wrap):
             own, other = {"weight gradient": (tw, tx)}.get(which, (tx, tw))
             run = (lambda w: f(other, w)) if which == "weight gradient" else (lambda x: f(x, other))
             return pulled(lab.torch, wrap(run), [own], tg, backward=which != "forward")
 
+        if depthwise:
+            return Work(ours, torch, bytes=size_of(x, g))
         return Work(ours, torch, flops=2 * batch * size * size * 9 * channels * filters)
 
     return make
@@ -128,3 +132,6 @@ for _which in ("forward", "input gradient", "weight gradient"):
         [(64, 56, 64, 64, "float32"), (64, 28, 128, 128, "bfloat16")],
         (1, 4, 2, 3, "float32"),
     )(convolution(_which))
+    case(f"depthwise convolution {_which}", [(64, 56, 128, 128, "float32")], (1, 4, 2, 2, "float32"))(
+        convolution(_which, depthwise=True)
+    )
