@@ -74,6 +74,50 @@ def test_against_the_composition(isa, threads, dtype, shape, window, filters, st
         assert (numpy_backend.conv_input_grad(g, w, x_shape=x.shape, **named) == dx).all()
 
 
+# (x, window, filters, groups, strides, pads, dilation)
+GROUPED = [
+    ((2, 7, 8, 12), (3, 3), 8, 2, (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    ((3, 9, 6, 64), (3, 2), 64, 4, (1, 1), ((0, 1), (0, 0)), (1, 1)),
+    ((2, 6, 9, 40), (2, 3), 60, 2, (2, 1), ((1, 0), (1, 1)), (1, 2)),
+    ((2, 13, 6), (3,), 45, 3, (1,), ((2, 0),), (2,)),
+    ((2, 5, 5, 48), (3, 3), 48, 12, (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    ((2, 5, 5, 8), (3, 3), 16, 8, (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    ((9, 12, 12, 66), (3, 3), 99, 3, (1, 1), ((0, 0), (0, 0)), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("shape", "window", "filters", "groups", "strides", "pads", "dilation"), GROUPED)
+def test_groups_against_the_composition(
+    isa, threads, dtype, shape, window, filters, groups, strides, pads, dilation
+):
+    r = np.random.default_rng(3)
+    how, part = (strides, pads, dilation), shape[-1] // groups
+    x, w = (r.integers(-4, 5, s).astype(dtype) for s in (shape, (*window, part, filters)))
+    b = r.integers(-40, 40, filters).astype(dtype)
+    out = conv.forward(np, np.dot, x, w, *how, groups, bias=b, relu=True)
+    g = r.integers(-4, 5, out.shape).astype(dtype)
+    masked = g * (out > 0)
+    dx = conv.input_grad(np, np.dot, masked, w, x.shape, *how, groups)
+    dw = conv.weight_grad(np, np.dot, masked, x, w.shape, *how, groups)
+    db = masked.reshape(-1, filters).sum(0)
+    named = dict(zip(("strides", "pads", "dilation"), how, strict=True), groups=groups)
+    for count in (1, 3):
+        threads(count)
+        assert (native.conv_forward(x, w, b, True, *how) == out).all()
+        flows = max(strides) == 1
+        found = native.conv_backward(g, x, w, out, flows, True, True, *how)
+        assert not flows or (found[0] == dx).all()
+        assert (found[1] == dw).all()
+        assert (found[2] == db).all()
+        assert (numpy_backend.conv(x, w, b, relu=True, **named) == out).all()
+        found = numpy_backend.conv_backward(g, x, w, out, (True, True, True), **named)
+        for got, want in zip(found, (dx, dw, db), strict=True):
+            assert (got == want).all()
+        assert (numpy_backend.conv_input_grad(masked, w, x_shape=x.shape, **named) == dx).all()
+        assert (numpy_backend.conv_weight_grad(masked, x, w_shape=w.shape, **named) == dw).all()
+
+
 def test_bits_do_not_depend_on_threads(threads):
     r = np.random.default_rng(2)
     x, w = (
@@ -108,6 +152,8 @@ def test_what_the_kernel_does_not_take():
     g = np.ones((1, 4, 4, 4))
     assert backward(g, x, w.shape) is not None
     assert backward(np.ones((1, 4, 4, 5)), x, w.shape) is None
+    assert forward(x, np.ones((3, 3, 3, 4))) is None  # groups of 3 of 16 channels
+    assert forward(x, np.ones((3, 3, 4, 6))) is None  # 6 filters of 4 groups
     assert backward(g, x, w.shape, need=True) is None  # dx needs the weights
     assert backward(g, x, w, out=np.ones((1, 4, 4, 5))) is None
     wide = ((1, 1), ((3, 3), (0, 0)), (1, 1))  # the gradient of x is cropped

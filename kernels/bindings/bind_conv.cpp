@@ -1,4 +1,4 @@
-// conv_forward, conv_backward: one group or one filter per channel, no negative padding.
+// conv_forward, conv_backward: no negative padding.
 #include <vector>
 
 #include "arrays.h"
@@ -21,8 +21,9 @@ bool conv_shape(PyArrayObject* x, const std::vector<npy_intp>& w, py::handle str
     const int ndim = PyArray_NDIM(x), axes = ndim - 2;
     if (axes < 1 || axes > kConvAxes || (int)w.size() != ndim || !is_float(x)) return false;
     s->batch = PyArray_DIM(x, 0), s->channels = PyArray_DIM(x, ndim - 1), s->filters = w.back();
-    s->depthwise = w[axes] == 1 && s->channels > 1 && s->filters == s->channels;
-    if ((w[axes] != s->channels && !s->depthwise) || !read_ints(strides, axes, 1, s->stride) ||
+    if (w[axes] < 1 || s->channels % w[axes]) return false;
+    s->groups = s->channels / w[axes];
+    if (s->groups < 1 || s->filters % s->groups || !read_ints(strides, axes, 1, s->stride) ||
         !read_ints(dilation, axes, 1, s->dilation))
         return false;
     if (!PyTuple_Check(pads.ptr()) || PyTuple_GET_SIZE(pads.ptr()) != axes) return false;
@@ -45,7 +46,7 @@ bool conv_shape(PyArrayObject* x, const std::vector<npy_intp>& w, py::handle str
         if (i >= 0) out->push_back(s->out[a]);
     }
     out->push_back(s->filters);
-    return s->batch > 0 && s->filters > 0 && s->channels > 0 && (s->depthwise || gemm_available());
+    return s->batch > 0 && s->filters > 0 && s->channels > 0 && (s->depthwise() || gemm_available());
 }
 
 std::vector<npy_intp> shape_of(PyArrayObject* a) {

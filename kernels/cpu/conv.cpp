@@ -18,7 +18,7 @@ constexpr int64_t kPartialBytes = 16 << 20;
 constexpr double kOneThreadBelow = 400000;  // multiply-adds
 
 const ConvTable& table(const ConvShape& s) {
-    return s.depthwise ? TFLBP_DISPATCH(depthwise_table) : TFLBP_DISPATCH(conv_table);
+    return s.depthwise() ? TFLBP_DISPATCH(depthwise_table) : TFLBP_DISPATCH(conv_table);
 }
 const ConvFunctions<float>& functions(const ConvShape& s, float) { return table(s).f32; }
 const ConvFunctions<double>& functions(const ConvShape& s, double) { return table(s).f64; }
@@ -39,7 +39,7 @@ struct Layout {
             pads |= padded[a] != s.in[a];
         }
         const int64_t row = padded[2] * c, plane = padded[1] * row;
-        const bool whole = s.dilation[2] == 1 && !s.depthwise;  // a row of the window is one run
+        const bool whole = s.dilation[2] == 1 && s.groups == 1;  // a row of the window is one run
         for (int64_t i = 0; i < s.window[0]; i++)
             for (int64_t j = 0; j < s.window[1]; j++)
                 for (int64_t k = 0; k < (whole ? 1 : s.window[2]); k++)
@@ -50,7 +50,7 @@ struct Layout {
                 out_line_at.push_back(int64_t(line_at.size()) * s.out[2]);
                 line_at.push_back(i * s.stride[0] * plane + j * s.stride[1] * row);
             }
-        const int64_t run = s.depthwise ? 1 : c * (whole ? s.window[2] : 1);
+        const int64_t run = c / s.groups * (whole ? s.window[2] : 1);
         for (size_t i = 0; i < run_at.size(); i++) filter_run_at.push_back(int64_t(i) * run);
         const int64_t runs = int64_t(run_at.size()), per_row = whole ? 1 : s.window[2];
         for (int64_t i = 0; i < s.out[0]; i++)
@@ -70,7 +70,8 @@ struct Layout {
                 line_first.push_back(first), line_count.push_back(runs - count);
             }
         out_image = int64_t(line_at.size()) * s.out[2] * s.filters;
-        plan = {s.filters,
+        plan = {s.depthwise() ? s.filters : s.filters / s.groups,
+                s.filters,
                 run,
                 runs,
                 run_at.data(),
@@ -145,17 +146,40 @@ ConvShape mirrored(const ConvShape& s) {
     return m;
 }
 
-// w (*window, channels, filters) as (*window backwards, filters, channels), in squares that fit L1
+// w (*window, channels / groups, filters) as (*window backwards, filters / groups, channels), in squares that
+// fit L1
 template <class T>
 void turn(const ConvShape& s, const T* w, T* to) {
-    const int64_t places = s.window[0] * s.window[1] * s.window[2], f = s.filters;
-    const int64_t c = s.depthwise ? 1 : s.channels;
+    const int64_t places = s.window[0] * s.window[1] * s.window[2];
+    const int64_t c = s.channels / s.groups, f = s.filters / s.groups;
     for (int64_t p = 0; p < places; p++) {
-        const T* of = w + (places - 1 - p) * c * f;
-        for (int64_t j = 0; j < f; j += 16)
-            for (int64_t i = 0; i < c; i++)
-                for (int64_t k = j; k < std::min(f, j + 16); k++) to[(p * f + k) * c + i] = of[i * f + k];
+        const T* of = w + (places - 1 - p) * c * s.filters;
+        T* at = to + p * f * s.channels;
+        for (int64_t q = 0; q < s.groups; q++, of += f, at += c)
+            for (int64_t j = 0; j < f; j += 16)
+                for (int64_t i = 0; i < c; i++)
+                    for (int64_t k = j; k < std::min(f, j + 16); k++)
+                        at[k * s.channels + i] = of[i * s.filters + k];
     }
+}
+
+int64_t products(const ConvShape& s) { return s.depthwise() ? 1 : s.groups; }  // all channels in one
+
+// body(group, its first channel, its first filter)
+template <class F>
+void each_group(const ConvShape& s, const F& body) {
+    const int64_t groups = products(s);
+    for (int64_t q = 0; q < groups; q++) body(q, q * s.channels / groups, q * s.filters / groups);
+}
+
+// The panels of all groups, in this thread's scratch; null when out of memory.
+template <class T>
+T* packed(const ConvShape& s, const Layout& l, const ConvFunctions<T>& f, const T* w) {
+    const int64_t size = f.panels(l.plan);
+    T* panels = static_cast<T*>(scratch(kPanelSlot, size_t(products(s) * size) * sizeof(T) + 64));
+    if (!panels) return nullptr;
+    each_group(s, [&](int64_t q, int64_t, int64_t j) { f.pack(l.plan, w + j, panels + q * size); });
+    return panels;
 }
 
 }  // namespace
@@ -171,9 +195,8 @@ template <class T>
 bool conv_forward(const ConvShape& s, const T* x, const T* w, const T* bias, bool relu, T* out) {
     const Layout l(s);
     const ConvFunctions<T>& f = functions(s, T());
-    T* panels = static_cast<T*>(scratch(kPanelSlot, size_t(f.panels(l.plan)) * sizeof(T) + 64));
+    T* panels = packed(s, l, f, w);
     if (!panels) return false;
-    f.pack(l.plan, w, panels);
     const CacheSizes& cache = cache_sizes();
     // Few images are cut into lines as well; where, changes no bit.
     const int64_t cuts = std::min(l.plan.lines, std::max<int64_t>(1, 2 * num_threads() / s.batch));
@@ -182,8 +205,11 @@ bool conv_forward(const ConvShape& s, const T* x, const T* w, const T* bias, boo
         const int64_t n = i / cuts, part = i % cuts;
         const T* image = prepared<T>(s, l, x + n * l.in_image, nullptr, nullptr, false, kImageSlot);
         if (!image) return ok.store(false);
-        f.forward(l.plan, cache, image, panels, bias, relu, out + n * l.out_image, l.plan.lines * part / cuts,
-                  l.plan.lines * (part + 1) / cuts);
+        each_group(s, [&](int64_t q, int64_t c, int64_t j) {
+            f.forward(l.plan, cache, image + c, panels + q * f.panels(l.plan), bias ? bias + j : nullptr,
+                      relu, out + n * l.out_image + j, l.plan.lines * part / cuts,
+                      l.plan.lines * (part + 1) / cuts);
+        });
     });
     return ok.load();
 }
@@ -204,12 +230,12 @@ bool conv_backward(const ConvBackward<T>& a) {
     T* partial = parts > 1 ? reinterpret_cast<T*>(sums + parts * s.filters) : a.dw;
     T* panels = nullptr;
     if (a.dx) {
-        panels = static_cast<T*>(scratch(kPanelSlot, size_t(f.panels(back.plan)) * sizeof(T) + 64));
         T* turned = static_cast<T*>(
             scratch(kImageSlot, size_t(l.plan.runs * l.plan.run * s.filters) * sizeof(T) + 64));
-        if (!panels || !turned) return false;
+        if (!turned) return false;
         turn(s, a.w, turned);
-        f.pack(back.plan, turned, panels);
+        panels = packed(m, back, f, turned);
+        if (!panels) return false;
     }
     // h has the zeros that dx needs around it: there dw finds its lines.
     ConvShape of_h = m;
@@ -237,18 +263,23 @@ bool conv_backward(const ConvBackward<T>& a) {
             const T *g = a.g + n * l.out_image, *out = a.out ? a.out + n * l.out_image : nullptr;
             const T* h =
                 prepared(of_h, h_layout, g, out, a.db && cut == 0 ? sums + part * s.filters : nullptr,
-                         a.dw && s.filters < kMostLanes, kGradSlot);
+                         a.dw && l.plan.filters < kMostLanes, kGradSlot);
             if (!h) return ok.store(false);
             if (a.dw) {
                 const T* x = a.x + n * l.in_image;
                 const T* image = prepared<T>(s, l, x, nullptr, nullptr, false, kImageSlot);
                 if (!image) return ok.store(false);
-                f.weights(weights, image, h, partial + part * size, n > first, l.plan.runs * cut / cuts,
-                          l.plan.runs * (cut + 1) / cuts);
+                each_group(s, [&](int64_t, int64_t c, int64_t j) {
+                    f.weights(weights, image + c, h + j, partial + part * size + j, n > first,
+                              l.plan.runs * cut / cuts, l.plan.runs * (cut + 1) / cuts);
+                });
             }
             if (a.dx)
-                f.forward(back.plan, cache, h, panels, nullptr, false, a.dx + n * l.in_image,
-                          back.plan.lines * cut / cuts, back.plan.lines * (cut + 1) / cuts);
+                each_group(m, [&](int64_t q, int64_t j, int64_t c) {
+                    f.forward(back.plan, cache, h + j, panels + q * f.panels(back.plan), nullptr, false,
+                              a.dx + n * l.in_image + c, back.plan.lines * cut / cuts,
+                              back.plan.lines * (cut + 1) / cuts);
+                });
         }
     });
     if (a.dw && parts > 1)

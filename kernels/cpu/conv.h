@@ -16,18 +16,20 @@ namespace tflbp {
 
 constexpr int kConvAxes = 3;  // fewer are led by axes of length 1
 
-// x (batch, *in, channels), w (*window, channels, filters), out (batch, *out, filters). Depthwise: w
-// (*window, filters), one for each channel.
+// x (batch, *in, channels), w (*window, channels / groups, filters), out (batch, *out, filters).
 struct ConvShape {
     int64_t batch, channels, filters;
     int64_t in[kConvAxes], window[kConvAxes], stride[kConvAxes], dilation[kConvAxes], out[kConvAxes];
     int64_t low[kConvAxes], high[kConvAxes];  // zeros around x; not negative
-    bool depthwise = false;
+    int64_t groups = 1;                       // which divide channels and filters
+
+    bool depthwise() const { return groups > 1 && groups == channels && groups == filters; }
 };
 
-// The same, cut into runs; one padded image at a time.
+// The same, cut into runs; one padded image and one group at a time.
 struct ConvPlan {
-    int64_t filters;
+    int64_t filters;               // of a group; of all where depthwise
+    int64_t all;                   // filters of all groups: between positions of out, and rows of w
     int64_t run;                   // elements side by side in both x and w; rows of w
     int64_t runs;                  // of a window
     const int64_t* run_at;         // where they start in an image

@@ -42,11 +42,11 @@ void conv_pack(const ConvPlan& p, const T* w, T* panels) {
     for (int64_t j = 0, width; j < p.filters; j += width, panels += s.size()) {
         width = panel_width<T>(p.filters - j, s.nr);
         if (width < kLanes<T>) {
-            pack_narrow(panels, w + j, p.filters, 1, s.rows, width);
+            pack_narrow(panels, w + j, p.all, 1, s.rows, width);
             continue;
         }
         for (int64_t k = 0; k < s.rows; k++)
-            __builtin_memcpy(panels + k * s.nr, w + k * p.filters + j, size_t(width) * sizeof(T));
+            __builtin_memcpy(panels + k * s.nr, w + k * p.all + j, size_t(width) * sizeof(T));
     }
 }
 
@@ -74,12 +74,12 @@ void conv_forward_lines(const ConvPlan& p, const CacheSizes& cache, const T* ima
                     t.ldb = width < kLanes<T> ? kLanes<T> : s.nr;
                     t.lda = p.step, t.k = p.run, t.b = panels + panel * s.size();
                     t.segments = segments, t.a_at = a_at, t.b_at = b_at;
-                    t.keep = nullptr, t.ldkeep = 0, t.ldc = p.filters;
+                    t.keep = nullptr, t.ldkeep = 0, t.ldc = p.all;
                     t.add = q > 0, t.finish = q + runs >= p.runs && (bias || relu);
                     t.bias = bias ? bias + j : nullptr, t.low = relu ? T(0) : -T(__builtin_inff());
                     for (int64_t i = 0, x = 0; i < rows.panels; x += rows[i++]) {
                         t.a = image + p.line_at[line] + x * p.step;
-                        t.c = out + p.out_line_at[line] * p.filters + x * p.filters + j;
+                        t.c = out + (p.out_line_at[line] + x) * p.all + j;
                         run_tile(t, rows[i], width, kRows, false);
                     }
                     j += width;
@@ -95,9 +95,9 @@ void conv_weight_runs(const ConvPlan& p, const T* image, const T* g, T* dw, bool
     const Rows rows(p.run, shape.rows);
     const int64_t nr = shape.vectors * kLanes<T>;
     Tile<T> t;
-    t.lda = p.step, t.ldb = p.filters, t.k = p.line, t.segments = p.lines;
+    t.lda = p.step, t.ldb = p.all, t.k = p.line, t.segments = p.lines;
     t.a_at = p.line_at, t.b_at = p.out_line_at;
-    t.keep = nullptr, t.ldkeep = 0, t.ldc = p.filters;
+    t.keep = nullptr, t.ldkeep = 0, t.ldc = p.all;
     t.add = add, t.finish = false, t.bias = nullptr, t.low = 0;
     for (int64_t j = 0, width; j < p.filters; j += width) {
         width = panel_width<T>(p.filters - j, nr);
@@ -105,7 +105,7 @@ void conv_weight_runs(const ConvPlan& p, const T* image, const T* g, T* dw, bool
         for (int64_t r = begin; r < end; r++)
             for (int64_t i = 0, x = 0; i < rows.panels; x += rows[i++]) {
                 t.a = image + p.run_at[r] + x;
-                t.c = dw + (r * p.run + x) * p.filters + j;
+                t.c = dw + (r * p.run + x) * p.all + j;
                 run_tile(t, rows[i], width, kColumns, false);
             }
     }

@@ -96,8 +96,7 @@ void run_steps(const OptimizerTable<T>& k, int64_t n) {
 
 template <class T>
 void run_conv(const ConvShape& s) {
-    int64_t in = s.batch * s.channels, out = s.batch * s.filters,
-            w = s.depthwise ? s.filters : s.channels * s.filters;
+    int64_t in = s.batch * s.channels, out = s.batch * s.filters, w = s.channels / s.groups * s.filters;
     for (int a = 0; a < kConvAxes; ++a) in *= s.in[a], out *= s.out[a], w *= s.window[a];
     Buffer<T> x(in), filters(w), bias(s.filters), y(out), g(out), dx(in), dw(w), db(s.filters);
     if (!gemm_available()) return;
@@ -110,10 +109,12 @@ void run_conv(const ConvShape& s) {
         if (!conv_backward<T>({s, g, x, filters, y, to_x, nullptr, db})) std::exit(1);
         dx.check("conv dx"), dw.check("conv dw"), db.check("conv db");
     }
-    if (s.depthwise) return;
-    ConvShape each = s;
-    each.filters = s.channels, each.depthwise = true;
-    run_conv<T>(each);
+    if (s.groups > 1) return;
+    ConvShape two = s, each = s;
+    two.groups = 2, two.channels = 2 * s.channels, two.filters = 2 * s.filters;
+    each.groups = each.filters = s.channels;
+    run_conv<T>(two);
+    if (s.channels > 1) run_conv<T>(each);
 }
 
 template <class T>

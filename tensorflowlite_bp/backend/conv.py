@@ -26,8 +26,8 @@ Which way, and why (float32, one core of a Zen 5, copies against products):
   than NumPy operations per offset).
 - A compiled kernel (`Direct`) multiplies windows where they lie, without patches, and applies bias and ReLU
   on the way. It is asked first, and gives None for what it does not take.
-- Other groups: the above, group by group; small ones side by side as one block-diagonal kernel of up to 32
-  channels, since a product of 8 columns takes as long as one of 32.
+- Other groups: the above, group by group; small ones side by side as one block-diagonal kernel of up to 16
+  channels, since a product of 4 columns takes as long as one of a vector's 16.
 """
 
 import itertools
@@ -37,19 +37,18 @@ from typing import Any, NamedTuple
 
 from .._typing import Array, Shape
 from . import depthwise
+from .conv_groups import diagonal, flip, mergeable, off_diagonal_dropped, parts
 from .windows import Ints, Pairs, mirror, overlap, padded, positions, windows
 
 BLOCK = 1 << 20  # bytes of patches at a time; products to be added, which are larger calls, four times that
 ADDING = 8  # an element added into place costs about as much as this many copied and multiplied in cache
-MERGED = 32  # channels of a group, or of several side by side, from which a product is efficient
 
 Dot = Callable[[Array, Array], Array]
 
 
 class Direct(NamedTuple):
-    """Kernels for one group, and for one filter per channel, which may give None: forward(x, w, bias, relu,
-    strides, pads, dilation) and backward(g, x, w or its shape, out of the ReLU or None, needs, strides, pads,
-    dilation).
+    """Kernels, which may give None; the groups follow from x and w: forward(x, w, bias, relu, strides, pads,
+    dilation) and backward(g, x, w or its shape, out of the ReLU or None, needs, strides, pads, dilation).
     """
 
     forward: Callable[..., Array | None]
@@ -90,15 +89,18 @@ def forward(
         if out is not None:
             return out
         out = depthwise.forward(xp, padded(xp, x, pads), w, strides, dilation, space)
-    elif groups > 1 and (merged := _mergeable(w.shape, groups)) > 1:
-        wide = _diagonal(xp, w, groups, merged)
+    elif groups > 1 and (merged := mergeable(w.shape, groups)) > 1:
+        wide = diagonal(xp, w, groups, merged)
         return forward(xp, dot, x, wide, *how, groups // merged, direct, bias, relu)
     elif groups > 1:
+        out = direct.forward(x, w, bias, relu, *how)
+        if out is not None:
+            return out
         out = xp.empty(shape, x.dtype)
-        for of_x, of_w in _groups(x.shape[-1], filters, groups):
+        for of_x, of_w in parts(x.shape[-1], filters, groups):
             out[..., of_w] = forward(xp, dot, x[..., of_x], w[..., of_w], *how, 1, direct)
     elif max(strides) == 1 and ADDING * filters < x.shape[-1]:
-        out = _add_products(xp, dot, x, _flip(w), shape, strides, mirror(pads, window, dilation), dilation)
+        out = _add_products(xp, dot, x, flip(w), shape, strides, mirror(pads, window, dilation), dilation)
     else:
         out = direct.forward(x, w, bias, relu, *how)
         if out is not None:
@@ -129,29 +131,32 @@ def input_grad(
         return xp.zeros(x_shape, g.dtype)
     window, channels = w.shape[:-2], x_shape[-1]
     if groups > 1:
+        merged = 1 if w.shape[-2] == 1 else mergeable(w.shape, groups)
+        dx = None
+        if max(strides) == 1 and merged == 1:
+            around = mirror(pads, window, dilation)
+            dx = direct.forward(g, flip(w, groups), None, False, strides, around, dilation)
         if w.shape[-2] == 1:
-            if w.shape[-1] == channels and max(strides) == 1:
-                around, turned = mirror(pads, window, dilation), _flip(w).swapaxes(-1, -2)
-                dx = direct.forward(g, turned, None, False, strides, around, dilation)
-                if dx is not None:
-                    return dx
-            elif w.shape[-1] == channels and max(dilation) == 1:
+            if dx is not None:
+                return dx
+            if w.shape[-1] == channels and max(dilation) == 1 < max(strides):
                 return _by_remainders(xp, dot, g, w, x_shape, strides, pads, direct)
             return depthwise.input_grad(xp, g, w, x_shape, strides, pads, dilation)
-        merged = _mergeable(w.shape, groups)
+        if dx is not None:
+            return dx
         if merged > 1:
-            wide = _diagonal(xp, w, groups, merged)
+            wide = diagonal(xp, w, groups, merged)
             return input_grad(xp, dot, g, wide, x_shape, strides, pads, dilation, groups // merged, direct)
         out = xp.empty(x_shape, g.dtype)
         part = (*x_shape[:-1], channels // groups)
-        for of_x, of_w in _groups(channels, w.shape[-1], groups):
+        for of_x, of_w in parts(channels, w.shape[-1], groups):
             out[..., of_x] = input_grad(
                 xp, dot, g[..., of_w], w[..., of_w], part, strides, pads, dilation, 1, direct
             )
         return out
     if g.shape[-1] <= ADDING * channels:
         if max(strides) == 1:
-            around, flipped = mirror(pads, window, dilation), _flip(w)
+            around, flipped = mirror(pads, window, dilation), flip(w)
             out = direct.forward(g, flipped, None, False, strides, around, dilation)
             if out is not None:
                 return out
@@ -188,13 +193,16 @@ def weight_grad(
             if found is not None:
                 return found[1]
             return depthwise.weight_grad(xp, g, padded(xp, x, pads), w_shape, strides, dilation)
-        merged = _mergeable(w_shape, groups)
+        merged = mergeable(w_shape, groups)
         if merged > 1:
             shape = (*window, merged * w_shape[-2], filters)
             wide = weight_grad(xp, dot, g, x, shape, strides, pads, dilation, groups // merged, direct)
-            return _off_diagonal_dropped(xp, wide, w_shape, groups, merged)
+            return off_diagonal_dropped(xp, wide, w_shape, groups, merged)
+        found = direct.backward(g, x, w_shape, None, (False, True, False), strides, pads, dilation)
+        if found is not None:
+            return found[1]
         out = xp.empty(w_shape, g.dtype)
-        for of_x, of_w in _groups(x.shape[-1], filters, groups):
+        for of_x, of_w in parts(x.shape[-1], filters, groups):
             shape = (*w_shape[:-1], filters // groups)
             out[..., of_w] = weight_grad(
                 xp, dot, g[..., of_w], x[..., of_x], shape, strides, pads, dilation, 1, direct
@@ -203,7 +211,7 @@ def weight_grad(
     if max(strides) == 1 and ADDING * filters < x.shape[-1]:  # patches of g are the smaller ones
         mirrored = padded(xp, g, mirror(pads, window, dilation))
         turned = _patches_product(xp, dot, x, mirrored, (*window, filters, x.shape[-1]), strides, dilation)
-        return xp.ascontiguousarray(_flip(turned))
+        return xp.ascontiguousarray(flip(turned))
     found = direct.backward(g, x, w_shape, None, (False, True, False), strides, pads, dilation)
     if found is not None:
         return found[1]
@@ -232,9 +240,15 @@ def fused_backward(
     """(dx, dw, db) of fused_forward, those needed. mask: what it gave where it applied ReLU, else None."""
     channels, filters = w.shape[-2:]
     wide, deep = needs[0] and filters > ADDING * channels, needs[1] and ADDING * filters < channels
-    each = channels == 1 and filters == how["groups"] == x.shape[-1]
-    # wide, deep: those go the other ways of input_grad, weight_grad
-    if each or (how["groups"] == 1 and not (wide or deep)):
+    groups = how["groups"]
+    merged = 1 if groups == 1 or channels == 1 else mergeable(w.shape, groups)
+    if merged > 1 and direct is not NONE:
+        how["groups"] = groups // merged
+        dx, dw, db = fused_backward(
+            lib, g, x, diagonal(lib, w, groups, merged), mask, needs, direct=direct, **how
+        )
+        return dx, None if dw is None else off_diagonal_dropped(lib, dw, w.shape, groups, merged), db
+    if groups > 1 or not (wide or deep):  # those go the other ways of input_grad and weight_grad
         steps = how["strides"], how["pads"], how["dilation"]
         found = direct.backward(g, x, w, mask, needs, *steps)
         if found is not None:
@@ -246,45 +260,7 @@ def fused_backward(
     return dx, dw, lib.sum_to(g, shape=w.shape[-1:]) if needs[2] else None
 
 
-# ------------------------------------------------------------------ kernels turned, groups put side by side
-def _flip(w: Array) -> Array:
-    return w[(slice(None, None, -1),) * (w.ndim - 2)].swapaxes(-1, -2)
-
-
-def _groups(channels: int, filters: int, groups: int) -> Iterator[tuple[slice, slice]]:
-    c, f = channels // groups, filters // groups
-    for i in range(groups):
-        yield slice(i * c, (i + 1) * c), slice(i * f, (i + 1) * f)
-
-
-def _mergeable(w_shape: Shape, groups: int) -> int:
-    """How many groups, a divisor of them, stay within MERGED channels and filters when put side by side."""
-    most = MERGED // max(w_shape[-2], w_shape[-1] // groups)
-    return next((m for m in range(min(most, groups), 1, -1) if groups % m == 0), 1)
-
-
-def _diagonal(xp: Any, w: Array, groups: int, merged: int) -> Array:
-    """The kernel of groups / merged groups that does the same, with zeros where a channel is not a
-    filter's.
-    """
-    *window, c, filters = w.shape
-    out = xp.zeros((*window, merged, c, groups // merged, merged, filters // groups), w.dtype)
-    split = w.reshape(*window, c, groups // merged, merged, filters // groups)
-    for i in range(merged):
-        out[..., i, :, :, i, :] = split[..., i, :]
-    return out.reshape(*window, merged * c, filters)
-
-
-def _off_diagonal_dropped(xp: Any, wide: Array, w_shape: Shape, groups: int, merged: int) -> Array:
-    """The transpose of _diagonal."""
-    *window, c, filters = w_shape
-    split = wide.reshape(*window, merged, c, groups // merged, merged, filters // groups)
-    out = xp.empty((*window, c, groups // merged, merged, filters // groups), wide.dtype)
-    for i in range(merged):
-        out[..., i, :] = split[..., i, :, :, i, :]
-    return out.reshape(w_shape)
-
-
+# ------------------------------------------------------------------ 16-bit floats
 def _narrow(x: Array) -> bool:
     return x.dtype.itemsize == 2 and x.dtype.kind in "fV"
 
@@ -398,8 +374,7 @@ def _by_remainders(
         part = w[tuple(kernel)]
         if part.size:
             at = out[(slice(None), *map(slice, remainder, (None,) * len(ones), strides))]
-            seen, turned = padded(xp, g, tuple(around)), _flip(part)
-            turned = turned.swapaxes(-1, -2) if each else turned
+            seen, turned = padded(xp, g, tuple(around)), flip(part, x_shape[-1] if each else 1)
             found = direct.forward(seen, turned, None, False, ones, ((0, 0),) * len(ones), ones)
             if found is None and each:
                 found = depthwise.forward(xp, seen, turned, ones, ones, tuple(counts))
