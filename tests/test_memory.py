@@ -247,3 +247,26 @@ def test_vmap_leaves_nothing_to_the_collector():
     del out
     assert end() is None
     assert gc.collect() == 0
+
+
+def test_saved_arrays_are_gone_before_the_next_rule_runs():
+    seen, alive = [], []
+
+    @bp.custom_vjp
+    def op(x):
+        return x * 1.0
+
+    op.defvjp(
+        lambda x: (x * 1.0, None), lambda residuals, g: (alive.extend(r() is not None for r in seen), (g,))[1]
+    )
+
+    def loss(x):
+        y = bp.tanh(op(x))  # saves its result
+        z = y * bp.tanh(y)  # and this both arguments
+        seen[:] = [weakref.ref(y.data), weakref.ref(z.data)]
+        return bp.sum(z)
+
+    x = leaf(np.ones(1000))
+    loss(x).backward()
+    assert alive == [False, False]
+    assert x.grad is not None

@@ -172,6 +172,7 @@ def _run_raw(root: Any, g: Any, retain: bool) -> list[tuple[Leaf, Any]]:
         elif cls is not NodeN:  # a leaf: ours, or another library's
             found.append((n, made(g)))
         else:
+            x = y = a = None  # the last flat node's arrays: gone before this rule needs room
             g = made(g)
             if n.op.places and place(grads, n, g, None if retain else FREED):
                 continue
