@@ -120,13 +120,9 @@ void one_row(const CrossEntropy<T>& a, int64_t i) {
     }
     const Row row = row_of(a, label);
     const bool is_long = n * (int64_t)sizeof(T) > kLongBytes;
-    T m;
-    double sum;
-    if (is_long)
-        sum = online(x, n, &m);
-    else
-        m = max_of(x, n);
-    const double own = x[label] - m;  // before the gradient may overwrite the logits
+    T m = is_long ? T(0) : max_of(x, n);
+    double sum = is_long ? online(x, n, &m) : 0.0;  // of a short row below, over the logits perhaps
+    const double own = x[label] - m;                // before the gradient may overwrite the logits
     const double spread = row.spread != 0 ? weighted_sum(x, a.weight, n, m) : 0.0;
     if (!is_long) sum = d ? store_exp(x, d, n, m) : sum_exp(x, n, m);
     const double logsum = log(sum);

@@ -42,7 +42,7 @@ void philox(uint32_t* out, uint64_t first, uint64_t seed) {
 // of 4.
 template <class F>
 void each_group(int64_t first, int64_t n, uint64_t seed, uint64_t offset, const F& use) {
-    alignas(64) uint32_t w[4 * kBlocks];
+    alignas(64) uint32_t w[4 * kBlocks] = {};  // GCC does not see that all of it is written
     for (int64_t i = 0; i < n; i += 4 * kBlocks) {
         philox(w, offset + (uint64_t)(first + i) / 4, seed);
         use(w, i, n - i < 4 * kBlocks ? n - i : (int64_t)4 * kBlocks);
