@@ -181,17 +181,22 @@ py::object py_gemm(py::handle ah, py::handle bh, py::handle outh, bool add) {
     return out;
 }
 
-// x (..., k), w (k, n) and the products of the leading dimensions; false when they do not fit together.
+// x (..., k), w (k, n), which may be a transposed view, and the products of the leading dimensions; false
+// when they do not fit together.
 struct LinearShape {
     int64_t m, n, k;
     int type;
 };
-bool linear_shape(PyArrayObject* x, PyArrayObject* w, LinearShape* s) {
-    if (!x || !w || !has_product(x) || PyArray_NDIM(x) < 1 || PyArray_NDIM(w) != 2) return false;
+bool linear_shape(PyArrayObject* x, py::handle wh, Matrices* w, LinearShape* s) {
+    if (!x || !has_product(x) || PyArray_NDIM(x) < 1 || !as_matrices(wh, PyArray_TYPE(x), w)) return false;
     const int last = PyArray_NDIM(x) - 1;
-    *s = {1, PyArray_DIM(w, 1), PyArray_DIM(w, 0), PyArray_TYPE(x)};
+    *s = {1, w->cols, w->rows, PyArray_TYPE(x)};
     for (int i = 0; i < last; i++) s->m *= PyArray_DIM(x, i);
-    return PyArray_TYPE(w) == s->type && PyArray_DIM(x, last) == s->k;
+    return w->lead == 0 && PyArray_DIM(x, last) == s->k;
+}
+template <class T>
+Operand<T> operand(const Matrices& m) {
+    return {static_cast<const T*>(m.p), m.ld, m.trans};
 }
 
 bool is_output(PyArrayObject* g, PyArrayObject* x, const LinearShape& s) {
@@ -203,9 +208,10 @@ bool is_output(PyArrayObject* g, PyArrayObject* x, const LinearShape& s) {
 }
 
 py::object py_linear(py::handle xh, py::handle wh, py::handle bh, bool relu) {
-    PyArrayObject *x = plain_array(xh), *w = plain_array(wh), *b = nullptr;
+    PyArrayObject *x = plain_array(xh), *b = nullptr;
+    Matrices w;
     LinearShape s;
-    if (!linear_shape(x, w, &s)) return py::none();
+    if (!linear_shape(x, wh, &w, &s)) return py::none();
     if (!bh.is_none()) {
         b = plain_array(bh, s.type);
         if (!b || PyArray_NDIM(b) != 1 || PyArray_DIM(b, 0) != s.n) return py::none();
@@ -221,11 +227,11 @@ py::object py_linear(py::handle xh, py::handle wh, py::handle bh, bool relu) {
         T* to = data<T>(out);
         const T* bias = b ? data<T>(b) : nullptr;
         const Unlock unlock(work(s.m, s.n, s.k));
+        const Operand<T> rows{data<T>(x), s.k, false};
         if constexpr (std::is_same<T, Bf16>::value)
-            enough = gemm_bf16(
-                {s.m, s.n, s.k, {data<T>(x), s.k, false}, {data<T>(w), s.n, false}, to, s.n, bias, relu});
+            enough = gemm_bf16({s.m, s.n, s.k, rows, operand<T>(w), to, s.n, bias, relu});
         else
-            enough = linear<T>(s.m, s.n, s.k, data<T>(x), data<T>(w), bias, relu, to);
+            enough = gemm<T>({s.m, s.n, s.k, rows, operand<T>(w), to, s.n, bias, relu});
     });
     check_memory(enough);
     return out;
@@ -233,17 +239,19 @@ py::object py_linear(py::handle xh, py::handle wh, py::handle bh, bool relu) {
 
 py::object py_linear_backward(py::handle gh, py::handle xh, py::handle wh, py::handle outh, bool need_dx,
                               bool need_dw, bool need_db) {
-    PyArrayObject *g = plain_array(gh), *x = plain_array(xh), *w = plain_array(wh), *out = nullptr;
+    PyArrayObject *g = plain_array(gh), *x = plain_array(xh), *out = nullptr;
+    Matrices w;
     LinearShape s;
-    if (!linear_shape(x, w, &s) || !is_float(x) || !is_output(g, x, s)) return py::none();
+    if (!linear_shape(x, wh, &w, &s) || !is_float(x) || !is_output(g, x, s)) return py::none();
     if (!outh.is_none()) {
         out = plain_array(outh);
         if (!is_output(out, x, s)) return py::none();
     }
     py::object dx, dw, db, masked;
     if (need_dx) dx = empty_like(x);
-    if (need_dw) dw = empty_like(w);
-    const npy_intp n = npy_intp(s.n);
+    const npy_intp n = npy_intp(s.n),
+                   stored[2] = {npy_intp(w.trans ? s.n : s.k), npy_intp(w.trans ? s.k : s.n)};
+    if (need_dw) dw = empty(2, stored, s.type);
     if (need_db) db = empty(1, &n, s.type);
     bool enough = true;
     with_float(s.type, [&](auto* null) {
@@ -255,12 +263,17 @@ py::object py_linear_backward(py::handle gh, py::handle xh, py::handle wh, py::h
         }
         const auto at = [](const py::object& a) { return a ? data<T>(a) : nullptr; };
         const LinearBackward<T> args{
-            s.m,        s.n,    s.k,    data<T>(g), data<T>(x), data<T>(w), out ? data<T>(out) : nullptr,
+            s.m,        s.n,    s.k,    data<T>(g), data<T>(x), operand<T>(w), out ? data<T>(out) : nullptr,
             at(masked), at(dx), at(dw), at(db)};
         const Unlock unlock(work(s.m, s.n, s.k * (int(need_dx) + int(need_dw))));
         enough = linear_backward(args);
     });
     check_memory(enough);
+    if (dw && w.trans) {
+        dw = py::reinterpret_steal<py::object>(
+            PyArray_Transpose(reinterpret_cast<PyArrayObject*>(dw.ptr()), nullptr));
+        if (!dw) throw py::error_already_set();
+    }
     const auto or_none = [](py::object& a) { return a ? std::move(a) : py::object(py::none()); };
     return py::make_tuple(or_none(dx), or_none(dw), or_none(db));
 }

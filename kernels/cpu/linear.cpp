@@ -53,32 +53,25 @@ int64_t masked_stride(int64_t n) {
 }
 
 template <class T>
-bool linear(int64_t m, int64_t n, int64_t k, const T* x, const T* w, const T* b, bool relu, T* out) {
-    return gemm(GemmArgs<T>{m, n, k, {x, k, false}, {w, n, false}, out, n, b, relu});
-}
-
-template <class T>
 bool linear_backward(const LinearBackward<T>& a) {
     const bool products = a.dx || a.dw;
     T* masked = a.out && products ? a.masked : nullptr;
     if ((masked || a.db) && !mask_and_sum(a, masked)) return false;
     const T* h = masked ? masked : a.g;
     const int64_t ldh = masked ? masked_stride<T>(a.n) : a.n;
-    if (a.dw &&
-        !gemm(GemmArgs<T>{a.k, a.n, a.m, {a.x, a.k, true}, {h, ldh, false}, a.dw, a.n, nullptr, false}))
-        return false;
-    if (a.dx &&
-        !gemm(GemmArgs<T>{a.m, a.k, a.n, {h, ldh, false}, {a.w, a.n, true}, a.dx, a.k, nullptr, false}))
+    if (a.dw) {
+        const GemmArgs<T> rows{a.k, a.n, a.m, {a.x, a.k, true}, {h, ldh, false}, a.dw, a.n, nullptr, false};
+        const GemmArgs<T> turned{a.n, a.k, a.m, {h, ldh, true}, {a.x, a.k, false}, a.dw, a.k, nullptr, false};
+        if (!gemm(a.w.trans ? turned : rows)) return false;
+    }
+    const Operand<T> w{a.w.p, a.w.ld, !a.w.trans};
+    if (a.dx && !gemm(GemmArgs<T>{a.m, a.k, a.n, {h, ldh, false}, w, a.dx, a.k, nullptr, false}))
         return false;
     return true;
 }
 
 template int64_t masked_stride<float>(int64_t);
 template int64_t masked_stride<double>(int64_t);
-template bool linear<float>(int64_t, int64_t, int64_t, const float*, const float*, const float*, bool,
-                            float*);
-template bool linear<double>(int64_t, int64_t, int64_t, const double*, const double*, const double*, bool,
-                             double*);
 template bool linear_backward<float>(const LinearBackward<float>&);
 template bool linear_backward<double>(const LinearBackward<double>&);
 

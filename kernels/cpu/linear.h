@@ -1,21 +1,20 @@
-// The fully connected layer, out = relu(x w + b), and its gradients, on all threads.
+// The gradients of a fully connected layer, out = relu(x w + b), on all threads.
 #pragma once
 
 #include "cpu/gemm.h"
 
 namespace tflbp {
 
-// m rows, k features in, n features out; all arrays without gaps. b may be null.
-template <class T>
-bool linear(int64_t m, int64_t n, int64_t k, const T* x, const T* w, const T* b, bool relu, T* out);
-
-// dx = h w^T, dw = x^T h, db = column sums of h, where h = g * (out > 0), or g when `out` is null.
-// A gradient that is not wanted is null. masked: room for m * masked_stride(n) elements, needed only when
-// `out` is given and dx or dw is wanted. Both false when out of memory.
+// m rows, k features in, n features out; all arrays without gaps, but w as it is stored. Then dw is stored
+// like w, without gaps. dx = h w^T, dw = x^T h, db = column sums of h, where h = g * (out > 0), or g when
+// `out` is null. A gradient that is not wanted is null. masked: room for m * masked_stride(n) elements,
+// needed only when `out` is given and dx or dw is wanted. False when out of memory.
 template <class T>
 struct LinearBackward {
     int64_t m, n, k;
-    const T *g, *x, *w, *out;
+    const T *g, *x;
+    Operand<T> w;
+    const T* out;
     T* masked;
     T *dx, *dw, *db;
 };

@@ -91,10 +91,11 @@ void run_linear(int64_t m, int64_t n, int64_t k) {
     Buffer<T> x(m * k), w(k * n), b(n), out(m * n), g(m * n), dx(m * k), dw(k * n), db(n);
     if (!gemm_available()) return;
     for (bool relu : {false, true}) {
-        if (!linear<T>(m, n, k, x, w, relu ? b.p.get() : nullptr, relu, out)) std::exit(1);
+        const Operand<T> rows{x, k, false}, weight{w, relu ? n : k, !relu};
+        if (!gemm<T>({m, n, k, rows, weight, out, n, relu ? b.p.get() : nullptr, relu})) std::exit(1);
         out.check("linear");
         Buffer<T> masked(m * masked_stride<T>(n));
-        if (!linear_backward<T>({m, n, k, g, x, w, relu ? out.p.get() : nullptr, masked, dx, dw, db}))
+        if (!linear_backward<T>({m, n, k, g, x, weight, relu ? out.p.get() : nullptr, masked, dx, dw, db}))
             std::exit(1);
         dx.check("linear dx"), dw.check("linear dw"), db.check("linear db");
     }
