@@ -95,8 +95,8 @@ class Build(build_ext):
         for source in sorted(KERNELS.glob("cpu/*_isa.cpp")):
             unroll = UNROLL if unix and not source.stem.startswith(("gemm", "linear", "recurrent")) else []
             for level in reversed(levels):
-                lean = level == "baseline" and len(levels) > 1  # for CPUs before 2013: 0.3 MB less
-                flags = common + math + ([] if lean else unroll) + LEVELS[level]
+                lean = level == "baseline" and len(levels) > 1  # for CPUs before 2013: 0.6 MB less
+                flags = common + math + (["-O2"] if lean else unroll) + LEVELS[level]
                 jobs.append((source, level, flags, [*macros, ("TFLBP_ISA", level)]))
         plain = [*KERNELS.glob("cpu/*.cpp"), *KERNELS.glob("bindings/*.cpp")]
         plain = [p for p in plain if not p.name.startswith("bind_cuda")]
