@@ -163,23 +163,9 @@ class Build(build_ext):
             return ["-gencode", f"arch=compute_{base},code=[{codes}]"] if able else None
 
         def kernels(source, folder):
-            done = subprocess.run(
-                [
-                    NVCC,
-                    *flags,
-                    *generated(source),
-                    "--keep",
-                    "--keep-dir",
-                    folder,
-                    "-c",
-                    source,
-                    "-o",
-                    folder / "made.o",
-                ],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            command = [NVCC, *flags, *generated(source), "--keep", "--keep-dir", folder]
+            command += ["-c", source, "-o", folder / "made.o"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise RuntimeError(f"{source.name}: {done.stderr[-2000:]}")
             (folder / "made.log").write_text(done.stderr)

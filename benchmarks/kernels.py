@@ -1,4 +1,4 @@
-"""Kernels, forward and backward, through the public functions: ours, torch eager, and JAX jit.
+"""Kernels, forward and backward, and Adam, through the public functions: ours, torch eager, and JAX jit.
 
     python -m benchmarks.kernels [--quick] [--threads 1] [--clock cpu] [--only conv]
 
@@ -75,6 +75,7 @@ def moved(kind, shape):
         "silu": 5,
         "softmax": 5,
         "max_pool": 2.5,
+        "adam": 7,
     }
     return int(passes.get(kind, 0) * size)
 
@@ -167,7 +168,33 @@ def taped(function, leaves, constants, g):
     return grads, lambda: [float(g.sum()) / g.shape[0] ** 0.5 / 1e3 for g in grads()]
 
 
+def adam(framework, size):
+    """One update of a parameter; torch's default, which is a loop of operations."""
+    start, g = normal(size), normal(size, seed=1)
+    if framework == "ours":
+        import tensorflowlite_bp as bp
+
+        p, g = bp.tensor(start, requires_grad=True), bp.tensor(g)
+        optimizer = bp.optimizers.Adam(1e-3, epsilon=1e-8)
+        step = lambda: optimizer.apply([g], [p])
+    else:
+        import torch
+
+        torch.set_num_threads(_common.threads())
+        p = torch.tensor(start, requires_grad=True)
+        p.grad = torch.tensor(g)
+        step = torch.optim.Adam([p], lr=1e-3, eps=1e-8).step
+
+    def check():
+        step()
+        return [float(p.detach().sum()) / size**0.5]
+
+    return step, check
+
+
 def prepare(framework, kind, shape):
+    if kind == "adam":
+        return adam(framework, *shape)
     leaves, constants, result = arrays(kind, tuple(shape))
     g = normal(*result, seed=9) if result else None
     if framework == "ours":
@@ -201,7 +228,7 @@ def prepare(framework, kind, shape):
 CASES = {
     "softmax cross-entropy 128 x 10": ("cross_entropy", (128, 10)),
     "softmax cross-entropy 1024 x 1000": ("cross_entropy", (1024, 1000)),
-    "softmax cross-entropy 512 x 32000": ("cross_entropy", (512, 32000)),
+    "softmax cross-entropy 4096 x 32000": ("cross_entropy", (4096, 32000)),
     "batch norm 64 x 28 x 28 x 64": ("batch_norm", (64, 28, 28, 64)),
     "batch norm 32 x 14 x 14 x 256": ("batch_norm", (32, 14, 14, 256)),
     "batch norm 128 x 1024": ("batch_norm", (128, 1024)),
@@ -217,9 +244,11 @@ CASES = {
     "attention, causal, 1 x 8 x 1024 x 64": ("attention", (1, 8, 1024, 64)),
     "linear + relu 32 x 784 x 128": ("linear", (32, 784, 128)),
     "linear + relu 128 x 784 x 128": ("linear", (128, 784, 128)),
+    "linear + relu 1024 x 784 x 128": ("linear", (1024, 784, 128)),
     "matrix product 512^3": ("matmul", (512, 512, 512)),
     "matrix product 1024 x 256 x 1024": ("matmul", (1024, 256, 1024)),
-    "matrix product 1024^3": ("matmul", (1024, 1024, 1024)),
+    "matrix product 2048^3": ("matmul", (2048, 2048, 2048)),
+    "Adam, 10M": ("adam", (10_000_000,)),
 }
 
 
@@ -233,7 +262,10 @@ def main():
     limits = measure(0.05 if options.quick else 1.0)
     extra = {
         "ceilings": dataclasses.asdict(limits),
-        "least_seconds": {name: least(limits, *case) for name, case in CASES.items()},
+        "least_seconds": {
+            name: limits.least_seconds(flops(*case), moved(*case), itemsize=4, threads=1)
+            for name, case in CASES.items()
+        },
     }
     per = lambda case, framework: 1
     _common.run(
@@ -247,15 +279,8 @@ def main():
         rounds=3,
         seconds=0.08,
         extra=extra,
+        takes=lambda framework, case: case["kind"] != "adam" or framework != "jax",
     )
-
-
-def least(limits, kind, shape):
-    """Seconds that one core needs at its limit."""
-    if flops(kind, shape):
-        return flops(kind, shape) / limits.float32 if limits.float32 else None
-    size = 4 * np.prod(shape)
-    return moved(kind, shape) / (limits.memory if size > 1 << 20 else limits.cache)
 
 
 if __name__ == "__main__":

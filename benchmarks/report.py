@@ -47,8 +47,8 @@ def ratios(result, threads, columns):
                 figure = min(shown, key=lambda figure: figure["ratio"])
                 text = f"{figure['ratio']:.2f}{_common.star(figure)}"
                 row[title] = f"**{text}**" if frameworks == "ours" and figure["ratio"] > min(peers) else text
-        if result.get("peak") and "operations" in result:
-            least = result["operations"][case] / (result["peak"] * int(threads))
+        least = result.get("least_seconds", {}).get(case)
+        if least and threads == "1":
             row["limit"] = f"{least / found['torch']['seconds']:.2f}"
         rows[case] = row | {"torch, time": _common.human(found["torch"]["seconds"])}
     used = [title for title in [*columns, "limit"] if any(title in row for row in rows.values())]
@@ -64,20 +64,6 @@ def losses(result):
         text = {"step": str(len(next(iter(found.values())))), "least": f"{min(last):.6f}"}
         rows[case] = text | {"greatest": f"{max(last):.6f}", "frameworks": str(len(last))}
     return _common.markdown(rows, ["step", "least", "greatest", "frameworks"], "loss")
-
-
-def kernel_table(result, threads):
-    """The ratios, and how far from the limit we are."""
-    columns = {"JAX jit" if f == "jax" else f: f for f in result["frameworks"] if f != "torch"}
-    text = ratios(result, threads, columns)
-    if threads != "1":
-        return text
-    least = result["least_seconds"]
-    lines = text.split("\n")
-    for i, (case, found) in enumerate(result["threads"][threads].items(), 2):
-        share = f"{least[case] / found['ours']['seconds']:.2f}" if least[case] else ""
-        lines[i] += f" {share:>5} |"
-    return "\n".join([lines[0] + " limit / ours |", lines[1] + "---|", *lines[2:]])
 
 
 def memory_table(result):
@@ -114,7 +100,7 @@ def sections():
     yield "A star: spread above 10 %. Bold: a row we lose. `by hand`: NumPy with the derivative written out."
     if step:
         yield "\nOne training step: forward, loss, backward, update. `best Keras`: its fastest backend."
-        yield "`limit`: the step's floating-point operations at the processor's peak: nothing can be below.\n"
+        yield "`limit`: the step's floating-point operations at the peak of one core: nothing can be below.\n"
         for threads in step["threads"]:
             yield ratios(step, threads, STEP_COLUMNS) + "\n"
         if "losses" in step:
@@ -131,9 +117,11 @@ def sections():
         yield ratios(ops, "1", {"ours": "ours", "by hand": "floor"}) + "\n"
         yield source(ops)
     if kernels:
-        yield "\nKernels, forward and backward. `limit`: at this core's FMA peak, or its copy bandwidth.\n"
+        yield "\nKernels, forward and backward. `limit`: at one core's FMA peak, or at the rate of copying"
+        yield "in memory, or in its second-level cache for what may come from a cache.\n"
+        columns = {"JAX jit" if f == "jax" else f: f for f in kernels["frameworks"] if f != "torch"}
         for threads in kernels["threads"]:
-            yield kernel_table(kernels, threads) + "\n"
+            yield ratios(kernels, threads, columns) + "\n"
         yield source(kernels)
     pool = load("threads")
     if pool:

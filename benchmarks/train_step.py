@@ -8,8 +8,8 @@ before anything is timed, and printed. `ours`: functional operations, `loss.back
 `torch`: eager, default optimizers; `fused`: with its one-kernel optimizer; `compile`: torch.compile, and that
 optimizer. `jax`: the whole step under `jit`; `tensorflow`: under `tf.function`; `keras on ...`: its
 train_on_batch. `floor`: NumPy by hand, buffers reused. What is not installed is left out:
-pip install "tensorflowlite-bp[bench]" brings all of them. The JSON also holds how many floating-point
-operations a step is, as our profiler counts them, and how many a core of this machine can do.
+pip install "tensorflowlite-bp[bench]" brings all of them. The JSON also holds the least time of each
+step: its floating-point operations, as our profiler counts them, at the peak of one core.
 """
 
 import tensorflowlite_bp as bp
@@ -47,10 +47,8 @@ def main():
         for key, workload in WORKLOADS.items()
         for name, case in workload.CASES.items()
     }
-    extra = {
-        "operations": {name: operations(**case) for name, case in cases.items() if options.only in name},
-        "peak": measure(0.05 if options.quick else 1.0).float32,
-    }
+    peak = measure(0.05 if options.quick else 1.0).float32
+    least = {name: operations(**case) / peak for name, case in cases.items() if peak and options.only in name}
     _common.run(
         "train_step",
         frameworks,
@@ -60,7 +58,7 @@ def main():
         ["torch", "jax", "tensorflow-cpu", "keras"],
         lambda case, framework: adapters.FIT_STEPS if framework == "fit" else 1,
         takes=lambda framework, case: adapters.takes(framework, WORKLOADS[case["workload"]]),
-        extra=extra,
+        extra={"least_seconds": least},
         what="losses",
     )
 

@@ -135,6 +135,15 @@ def test_dropout_rate(rate):
     assert bp.nn.dropout(x, rate, training=False, generator=G()).numpy().all()
 
 
+def test_dropout_of_complex_numbers():
+    x = bp.tensor(np.full(1000, 1 + 2j), requires_grad=True)
+    out = bp.nn.dropout(x, 0.25, generator=Generator(3))
+    real = bp.nn.dropout(np.ones(1000), 0.25, generator=Generator(3)).numpy()
+    np.testing.assert_allclose(out.numpy(), real * (1 + 2j))
+    bp.sum(bp.real(out)).backward()
+    np.testing.assert_allclose(x.grad.numpy(), real)
+
+
 # ------------------------------------------------------------------ streams
 def test_streams():
     a, b = Generator(7), Generator(7)

@@ -1,5 +1,6 @@
 // Multiply-adds at the rate of the machine: twelve independent chains, so that none waits for its own result,
 // in registers of the widest kind of this level.
+#include "simd.h"
 #include "tflbp/ceilings.h"
 
 namespace tflbp {
@@ -7,20 +8,13 @@ namespace TFLBP_ISA {
 namespace {
 
 #ifdef __GNUC__
-#if defined(__AVX512F__)
-constexpr int kBytes = 64;
-#elif defined(__AVX__)
-constexpr int kBytes = 32;
-#else
-constexpr int kBytes = 16;
-#endif
 constexpr int kChains = 12;
 
 volatile double sink;  // the result is used
 
 template <class T>
 int64_t multiply_adds(int64_t rounds) {
-    typedef T Vector __attribute__((vector_size(kBytes)));
+    typedef T Vector __attribute__((vector_size(kVectorBytes)));
     Vector a[kChains], x = (T)1.0000001 - Vector{}, y = (T)1e-9 - Vector{};
     for (int i = 0; i < kChains; ++i) a[i] = (T)i - Vector{};
     for (int64_t k = 0; k < rounds; ++k) {
@@ -34,7 +28,7 @@ int64_t multiply_adds(int64_t rounds) {
     T total = 0;
     for (int i = 0; i < kChains; ++i) total += a[i][0];
     sink = (double)total;
-    return rounds * kChains * 2 * (int64_t)(kBytes / sizeof(T));
+    return rounds * kChains * 2 * (int64_t)(kVectorBytes / sizeof(T));
 }
 #else
 template <class T>

@@ -9,12 +9,6 @@
 #include "cpu/conv.h"
 #include "lanes.h"
 
-#if defined(__GNUC__)
-#define TFLBP_UNROLL _Pragma("GCC unroll 16")
-#else
-#define TFLBP_UNROLL
-#endif
-
 namespace tflbp {
 namespace TFLBP_ISA {
 namespace {

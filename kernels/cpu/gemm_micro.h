@@ -13,23 +13,16 @@
 #include <stdint.h>
 
 #include "cpu/gemm.h"
-
-#define TFLBP_UNROLL _Pragma("GCC unroll 16")
+#include "cpu/simd.h"
 
 namespace tflbp {
 namespace TFLBP_ISA {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int kVectorBytes = 64;
 constexpr int kMaxRows = 14, kMaxVectors = 4;
 constexpr int max_rows(int vectors) { return vectors <= 2 ? 14 : vectors == 3 ? 8 : 6; }
 #else
-#if defined(__AVX2__)
-constexpr int kVectorBytes = 32;
-#else
-constexpr int kVectorBytes = 16;
-#endif
 constexpr int kMaxRows = 12, kMaxVectors = 4;
 constexpr int max_rows(int vectors) { return vectors == 1 ? 12 : vectors == 2 ? 6 : vectors == 3 ? 4 : 2; }
 #endif

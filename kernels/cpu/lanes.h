@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "simd.h"
+
 namespace tflbp {
 namespace TFLBP_ISA {
 namespace {
@@ -60,20 +62,13 @@ struct Lanes<T, 1> {
     static I indices(uint8_t i) { return i; }
     static V all(T v) { return v; }
 };
-#if defined(__AVX512F__)
-constexpr int kBytes = 64;
-#elif defined(__AVX2__)
-constexpr int kBytes = 32;
-#else
-constexpr int kBytes = 16;
-#endif
 
 // body(first channel, Lanes)
 template <class T, class F>
 inline void each_block(int64_t channels, const F& body) {
     int64_t c = 0;
 #if defined(__GNUC__)
-    constexpr int most = kBytes / (int)sizeof(T), least = most < 4 ? most : 4;
+    constexpr int most = kVectorBytes / (int)sizeof(T), least = most < 4 ? most : 4;
     for (; c + most <= channels; c += most) body(c, Lanes<T, most>());
     if (least < most)
         for (; c + least <= channels; c += least) body(c, Lanes<T, least>());

@@ -6,9 +6,8 @@
 //
 // Limit: 8 arrays moved. Forward reads x twice and writes once, backward reads g and x twice and writes once,
 // and a write reads what it overwrites unless it goes past the cache. Channels first: the second reading
-// comes from L2 where a channel fits. ReLU costs nothing: backward, its mask
-// is computed again.
-// Channels last: it begins with the rows that were read last; blocks are fetched ahead. Measured on Zen 4,
+// comes from L2 where a channel fits. Channels last: it begins with the rows that were read last; blocks are
+// fetched ahead. ReLU costs nothing: backward, its mask is computed again. Measured on Zen 4,
 // (64, 28, 28, 64) from memory: 23 GB/s of 29 for a copy.
 //
 // Deterministic: the chunks depend on the shape alone, and are merged in their order.

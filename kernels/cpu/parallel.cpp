@@ -72,8 +72,9 @@ class Pool {
 
     void run(int64_t jobs, void (*fn)(void*, int64_t), void* ctx) {
         std::unique_lock<std::mutex> one(submit_, std::defer_lock);
-        const auto start = Balance::Clock::now();
-        if (threads() == 1 || inside_job || !one.try_lock() || balance_.rests(start)) {
+        const bool alone = threads() == 1 || inside_job || !one.try_lock();
+        const auto start = alone ? Balance::Clock::time_point() : Balance::Clock::now();
+        if (alone || balance_.rests(start)) {
             for (int64_t i = 0; i < jobs; ++i) fn(ctx, i);
             return;
         }

@@ -95,8 +95,8 @@ inline void row_moments(const T* x, int64_t n, bool centred, double* mean, doubl
 
 // Not inlined into the loop over a few rows: unrolled, its loops would call their terms.
 template <class T>
-__attribute__((noinline)) void normalise(const RowNormForward<T>& a, int64_t row, double mean, double square,
-                                         bool past) {
+[[gnu::noinline]] void normalise(const RowNormForward<T>& a, int64_t row, double mean, double square,
+                                 bool past) {
     const int64_t n = a.n;
     const T *x = a.x + row * n, *w = a.weight, *b = a.bias;
     T* out = a.out + row * n;
@@ -180,8 +180,7 @@ void gradient_sums(const RowNormBackward<T>& a, int64_t row, T* __restrict dw, T
 
 // dx = inv (h - mean(h) - xhat mean(h xhat)) with xhat = (x - mean) inv; RMS norm lacks mean(h).
 template <class T>
-__attribute__((noinline)) void gradient_row(const RowNormBackward<T>& a, int64_t row, const double* sums,
-                                            bool past) {
+[[gnu::noinline]] void gradient_row(const RowNormBackward<T>& a, int64_t row, const double* sums, bool past) {
     const int64_t n = a.n;
     const T *g = a.g + row * n, *x = a.x + row * n, *w = a.weight;
     T* dx = a.dx + row * n;

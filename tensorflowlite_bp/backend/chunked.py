@@ -39,7 +39,7 @@ def forward(
     lower: the 16-bit dtype of the products, where it is not that of the arrays.
     """
     dtype = x.dtype
-    x, w, b = lowered(lower, x, w, b)
+    x, w, b = _cast(lower, x, w, b)
     step = rows_per_chunk(w.shape[1])
     grads = grads and reduction > 0
     dx = lib.empty(x.shape, dtype) if grads else None
@@ -67,7 +67,7 @@ def forward(
         for i in found or ():
             if i is not None:
                 i /= lib.asarray(count, i.dtype)
-    return lib.asarray(total), None if found is None else _as(dtype, found)
+    return lib.asarray(total), None if found is None else _cast(dtype, *found)
 
 
 def backward(
@@ -83,7 +83,7 @@ def backward(
 ) -> tuple[Array, Array, Array | None]:
     """The gradients for a cotangent per row (reduction 0): the logits are made again, chunk by chunk."""
     dtype = x.dtype
-    x, w, b = lowered(lower, x, w, b)
+    x, w, b = _cast(lower, x, w, b)
     step = rows_per_chunk(w.shape[1])
     dx = lib.empty(x.shape, dtype)
     sums = None
@@ -95,7 +95,7 @@ def backward(
         del dz
     if sums is None:
         sums = lib.zeros_like(w), None if b is None else lib.zeros_like(b)
-    return _as(dtype, (dx, *sums))
+    return _cast(dtype, dx, *sums)
 
 
 def counted(lib: Any, labels: Array, loss: dict[str, Any]) -> Any:
@@ -107,9 +107,11 @@ def counted(lib: Any, labels: Array, loss: dict[str, Any]) -> Any:
     return kept.sum() if weight is None else lib.where(kept, weight[lib.where(kept, labels, 0)], 0).sum()
 
 
-def lowered(dtype: Any, *arrays: Any) -> Any:
-    """The arrays in `dtype`, or as they are for None."""
-    return arrays if dtype is None else [i if i is None else i.astype(dtype, copy=False) for i in arrays]
+def _cast(dtype: Any, *arrays: Any) -> tuple:
+    """The arrays, or None among them, in `dtype`; as they are for a dtype of None."""
+    if dtype is None:
+        return arrays
+    return tuple([i if i is None else i.astype(dtype, copy=False) for i in arrays])
 
 
 def _loss(
@@ -133,7 +135,3 @@ def _pull(lib: Any, dz: Array, x: Array, w: Array, b: Array | None, sums: Any) -
     if db is not None:
         db += more
     return dx, sums
-
-
-def _as(dtype: Any, arrays: Any) -> tuple:
-    return tuple([i if i is None else i.astype(dtype, copy=False) for i in arrays])

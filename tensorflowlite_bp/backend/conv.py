@@ -82,30 +82,26 @@ def forward(
     space = tuple(map(positions, x.shape[1:-1], window, strides, pads, dilation))
     shape = (x.shape[0], *space, filters)
     how = (strides, pads, dilation)
+    merged = mergeable(w.shape, groups)
     if 0 in shape or w.size == 0 or x.size == 0:
         out = xp.zeros(shape, x.dtype)
-    elif groups > 1 and w.shape[-2] == 1:
-        out = direct.forward(x, w, bias, relu, *how)
-        if out is not None:
-            return out
-        out = depthwise.forward(xp, padded(xp, x, pads), w, strides, dilation, space)
-    elif groups > 1 and (merged := mergeable(w.shape, groups)) > 1:
+    elif merged > 1:
         wide = diagonal(xp, w, groups, merged)
         return forward(xp, dot, x, wide, *how, groups // merged, direct, bias, relu)
-    elif groups > 1:
-        out = direct.forward(x, w, bias, relu, *how)
-        if out is not None:
-            return out
-        out = xp.empty(shape, x.dtype)
-        for of_x, of_w in parts(x.shape[-1], filters, groups):
-            out[..., of_w] = forward(xp, dot, x[..., of_x], w[..., of_w], *how, 1, direct)
-    elif max(strides) == 1 and ADDING * filters < x.shape[-1]:
+    elif groups == 1 and max(strides) == 1 and ADDING * filters < x.shape[-1]:
         out = _add_products(xp, dot, x, flip(w), shape, strides, mirror(pads, window, dilation), dilation)
     else:
         out = direct.forward(x, w, bias, relu, *how)
         if out is not None:
             return out
-        out = _multiply_patches(xp, dot, padded(xp, x, pads), w, strides, dilation, space)
+        if groups == 1:
+            out = _multiply_patches(xp, dot, padded(xp, x, pads), w, strides, dilation, space)
+        elif w.shape[-2] == 1:
+            out = depthwise.forward(xp, padded(xp, x, pads), w, strides, dilation, space)
+        else:
+            out = xp.empty(shape, x.dtype)
+            for of_x, of_w in parts(x.shape[-1], filters, groups):
+                out[..., of_w] = forward(xp, dot, x[..., of_x], w[..., of_w], *how, 1, direct)
     if bias is not None:
         out += bias
     return xp.maximum(out, 0, out=out) if relu else out
@@ -130,42 +126,33 @@ def input_grad(
     if g.size == 0 or w.size == 0 or 0 in x_shape:
         return xp.zeros(x_shape, g.dtype)
     window, channels = w.shape[:-2], x_shape[-1]
-    if groups > 1:
-        merged = 1 if w.shape[-2] == 1 else mergeable(w.shape, groups)
-        dx = None
-        if max(strides) == 1 and merged == 1:
-            around = mirror(pads, window, dilation)
-            dx = direct.forward(g, flip(w, groups), None, False, strides, around, dilation)
-        if w.shape[-2] == 1:
-            if dx is not None:
-                return dx
-            if w.shape[-1] == channels and max(dilation) == 1 < max(strides):
-                return _by_remainders(xp, dot, g, w, x_shape, strides, pads, direct)
-            return depthwise.input_grad(xp, g, w, x_shape, strides, pads, dilation)
+    merged = mergeable(w.shape, groups)
+    if merged > 1:
+        wide = diagonal(xp, w, groups, merged)
+        return input_grad(xp, dot, g, wide, x_shape, strides, pads, dilation, groups // merged, direct)
+    if groups == 1 and g.shape[-1] > ADDING * channels:
+        return _add_products(xp, dot, g, w, x_shape, strides, pads, dilation)
+    if max(strides) == 1:
+        around, flipped = mirror(pads, window, dilation), flip(w, groups)
+        dx = direct.forward(g, flipped, None, False, strides, around, dilation)
         if dx is not None:
             return dx
-        if merged > 1:
-            wide = diagonal(xp, w, groups, merged)
-            return input_grad(xp, dot, g, wide, x_shape, strides, pads, dilation, groups // merged, direct)
-        out = xp.empty(x_shape, g.dtype)
-        part = (*x_shape[:-1], channels // groups)
-        for of_x, of_w in parts(channels, w.shape[-1], groups):
-            out[..., of_x] = input_grad(
-                xp, dot, g[..., of_w], w[..., of_w], part, strides, pads, dilation, 1, direct
-            )
-        return out
-    if g.shape[-1] <= ADDING * channels:
-        if max(strides) == 1:
-            around, flipped = mirror(pads, window, dilation), flip(w)
-            out = direct.forward(g, flipped, None, False, strides, around, dilation)
-            if out is not None:
-                return out
-            return _multiply_patches(
-                xp, dot, padded(xp, g, around), flipped, strides, dilation, x_shape[1:-1]
-            )
-        if max(dilation) == 1:
-            return _by_remainders(xp, dot, g, w, x_shape, strides, pads, direct)
-    return _add_products(xp, dot, g, w, x_shape, strides, pads, dilation)
+        if groups == 1:
+            around = padded(xp, g, around)
+            return _multiply_patches(xp, dot, around, flipped, strides, dilation, x_shape[1:-1])
+    elif max(dilation) == 1 and (groups == 1 or groups == channels == w.shape[-1]):
+        return _by_remainders(xp, dot, g, w, x_shape, strides, pads, direct)
+    if groups == 1:
+        return _add_products(xp, dot, g, w, x_shape, strides, pads, dilation)
+    if w.shape[-2] == 1:
+        return depthwise.input_grad(xp, g, w, x_shape, strides, pads, dilation)
+    out = xp.empty(x_shape, g.dtype)
+    part = (*x_shape[:-1], channels // groups)
+    for of_x, of_w in parts(channels, w.shape[-1], groups):
+        out[..., of_x] = input_grad(
+            xp, dot, g[..., of_w], w[..., of_w], part, strides, pads, dilation, 1, direct
+        )
+    return out
 
 
 def weight_grad(
@@ -187,35 +174,29 @@ def weight_grad(
     if g.size == 0 or x.size == 0 or 0 in w_shape:
         return xp.zeros(w_shape, g.dtype)
     window, filters = w_shape[:-2], w_shape[-1]
-    if groups > 1:
-        if w_shape[-2] == 1:
-            found = direct.backward(g, x, w_shape, None, (False, True, False), strides, pads, dilation)
-            if found is not None:
-                return found[1]
-            return depthwise.weight_grad(xp, g, padded(xp, x, pads), w_shape, strides, dilation)
-        merged = mergeable(w_shape, groups)
-        if merged > 1:
-            shape = (*window, merged * w_shape[-2], filters)
-            wide = weight_grad(xp, dot, g, x, shape, strides, pads, dilation, groups // merged, direct)
-            return off_diagonal_dropped(xp, wide, w_shape, groups, merged)
-        found = direct.backward(g, x, w_shape, None, (False, True, False), strides, pads, dilation)
-        if found is not None:
-            return found[1]
-        out = xp.empty(w_shape, g.dtype)
-        for of_x, of_w in parts(x.shape[-1], filters, groups):
-            shape = (*w_shape[:-1], filters // groups)
-            out[..., of_w] = weight_grad(
-                xp, dot, g[..., of_w], x[..., of_x], shape, strides, pads, dilation, 1, direct
-            )
-        return out
-    if max(strides) == 1 and ADDING * filters < x.shape[-1]:  # patches of g are the smaller ones
+    merged = mergeable(w_shape, groups)
+    if merged > 1:
+        shape = (*window, merged * w_shape[-2], filters)
+        wide = weight_grad(xp, dot, g, x, shape, strides, pads, dilation, groups // merged, direct)
+        return off_diagonal_dropped(xp, wide, w_shape, groups, merged)
+    if groups == 1 and max(strides) == 1 and ADDING * filters < x.shape[-1]:  # patches of g are smaller
         mirrored = padded(xp, g, mirror(pads, window, dilation))
         turned = _patches_product(xp, dot, x, mirrored, (*window, filters, x.shape[-1]), strides, dilation)
         return xp.ascontiguousarray(flip(turned))
     found = direct.backward(g, x, w_shape, None, (False, True, False), strides, pads, dilation)
     if found is not None:
         return found[1]
-    return _patches_product(xp, dot, g, padded(xp, x, pads), w_shape, strides, dilation)
+    if groups == 1:
+        return _patches_product(xp, dot, g, padded(xp, x, pads), w_shape, strides, dilation)
+    if w_shape[-2] == 1:
+        return depthwise.weight_grad(xp, g, padded(xp, x, pads), w_shape, strides, dilation)
+    out = xp.empty(w_shape, g.dtype)
+    for of_x, of_w in parts(x.shape[-1], filters, groups):
+        shape = (*w_shape[:-1], filters // groups)
+        out[..., of_w] = weight_grad(
+            xp, dot, g[..., of_w], x[..., of_x], shape, strides, pads, dilation, 1, direct
+        )
+    return out
 
 
 # ------------------------------------------------------------------ with bias and ReLU, of any backend
@@ -241,7 +222,7 @@ def fused_backward(
     channels, filters = w.shape[-2:]
     wide, deep = needs[0] and filters > ADDING * channels, needs[1] and ADDING * filters < channels
     groups = how["groups"]
-    merged = 1 if groups == 1 or channels == 1 else mergeable(w.shape, groups)
+    merged = mergeable(w.shape, groups)
     if merged > 1 and direct is not NONE:
         how["groups"] = groups // merged
         dx, dw, db = fused_backward(

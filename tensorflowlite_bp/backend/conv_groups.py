@@ -25,7 +25,11 @@ def parts(channels: int, filters: int, groups: int) -> Iterator[tuple[slice, sli
 
 
 def mergeable(w_shape: Shape, groups: int) -> int:
-    """How many groups, a divisor of them, stay within MERGED channels and filters when put side by side."""
+    """How many groups, a divisor of them, stay within MERGED channels and filters when put side by side. 1
+    for one channel a group, which has ways of its own.
+    """
+    if w_shape[-2] == 1:
+        return 1
     most = MERGED // max(w_shape[-2], w_shape[-1] // groups)
     return next((m for m in range(min(most, groups), 1, -1) if groups % m == 0), 1)
 

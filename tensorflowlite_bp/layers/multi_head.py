@@ -318,6 +318,10 @@ class MultiHeadAttention(_Projected):
         axes = tuple([a % (q.ndim - 1) for a in axes])
         if axes == (1,) and q.ndim == 4:
             return super()._attend(q, k, v, allowed, causal, training, wants_scores)
+        if causal and len(axes) > 1:
+            raise ShapeError(
+                message(self._label(), "use_causal_mask is for one attended axis.", received=f"axes {axes}")
+            )
         rest = [a for a in range(q.ndim - 2) if a not in axes]
         order = (*rest, q.ndim - 2, *axes, q.ndim - 1)  # (..., heads, attended axes, features)
         moved = [ops.transpose(x, order) for x in (q, k, v)]
@@ -330,10 +334,6 @@ class MultiHeadAttention(_Projected):
             allowed = allowed.reshape((*allowed.shape[:-m], *(1,) * missing, *allowed.shape[-m:]))
             allowed = ops.broadcast_to(allowed, (*allowed.shape[:n], *time, *keys))
             allowed = allowed.reshape((*allowed.shape[:n], math.prod(time), math.prod(keys)))
-        if causal and len(axes) > 1:
-            raise ShapeError(
-                message(self._label(), "use_causal_mask is for one attended axis.", received=f"axes {axes}")
-            )
         out, scores = self._over_last(flat_q, flat_k, flat_v, allowed, causal, training, wants_scores)
         back = [order.index(a) for a in range(len(order))]
         out = ops.transpose(out.reshape((*lead, *time, -1)), back)

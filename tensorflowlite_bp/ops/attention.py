@@ -129,8 +129,11 @@ def attention_weights(
     query: Any, key: Any, *, mask: Any = None, causal: bool = False, scale: float = 1.0
 ) -> Tensor:
     """The weights of `scaled_dot_product_attention`, (..., time, keys). key None: `query` is the scores."""
-    s = lift(query) if key is None else matmul(lift(query) * scale, swapaxes(key, -1, -2))
-    return _masked_softmax(s, _checked_mask(mask, s.shape, s.dtype), causal)
+    q = lift(query)
+    if key is None:
+        return _masked_softmax(q, _checked_mask(mask, q.shape, q.dtype), causal)
+    k = lift(key)
+    return _weights(q, k, _checked_mask(mask, (*q.shape[:-1], k.shape[-2]), q.dtype), causal, scale)
 
 
 def _checked_mask(mask: Any, shape: tuple[int, ...], dtype: Any) -> Tensor | None:

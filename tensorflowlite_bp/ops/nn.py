@@ -265,7 +265,7 @@ def dropout(x: Any, rate: float, *, training: bool = True, generator: Any = None
     if rate == 1:
         return x * 0.0
     generator = generator or random.default_generator()
-    if active() or x.dtype.kind == "c":  # each sample of a vmap has a mask of its own
+    if active():  # each sample of a vmap has a mask of its own
         return x * wrap(generator.keep_mask(x.shape, rate, x.dtype))
     return dropped(x, rate, **generator.place(x.size))
 
